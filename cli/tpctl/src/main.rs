@@ -1,0 +1,2 @@
+//! tpctl.
+fn main() {}
