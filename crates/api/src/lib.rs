@@ -1,1 +1,6 @@
 //! Placeholder.
+
+mod error;
+mod quoted;
+
+pub use error::{Denied, Details, Error, Reason, Result, StatusCause};
