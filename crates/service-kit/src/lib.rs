@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What every traceplane process is built on, below any knowledge of Kubernetes objects.
+//!
+//! A service is a set of named tasks that start together and stop together. This crate holds that frame: the `run` skeleton
+//! of a `main.rs`, the shutdown signal, supervised tasks, time and back-off, TLS identities, the listener, and the endpoints
+//! (`/healthz`, `/livez`, `/readyz`, `/metrics`) by which others see how the process is doing.
+//!
+//! Invariants:
+//! - every task has a name and a policy for its failure; a panic counts as a failure and never disappears;
+//! - every wait for something to stop is bounded, and what did not stop is named;
+//! - a private key is never printed, and no message about a certificate leaves out the file and the fix.
+//!
+//! It does not know the store, the API client or any kind of object; of `api` it uses only the error type.
+
+pub mod chain;
+pub mod shutdown;
+pub mod supervisor;
+
+pub mod backoff;
+pub mod clock;
+pub mod retry;
+
+pub use backoff::{Backoff, KeyedBackoff};
+pub use clock::{Clock, ManualClock};
+pub use retry::{Failure, RetryPolicy, retry};
+pub use shutdown::Shutdown;
+pub use supervisor::{OnFailure, Supervisor};
