@@ -23,13 +23,7 @@ pub struct Backoff {
 impl Backoff {
     /// Doubling from `initial` to `cap`, without jitter.
     pub const fn new(initial: Duration, cap: Duration) -> Self {
-        Self {
-            initial,
-            cap,
-            factor: 2.0,
-            jitter: 0.0,
-            failures: 0,
-        }
+        Self { initial, cap, factor: 2.0, jitter: 0.0, failures: 0 }
     }
 
     /// Grows by `factor` (at least 1) instead of 2.
@@ -60,11 +54,7 @@ impl Backoff {
         let exponent = i32::try_from(failures).unwrap_or(i32::MAX);
         let seconds = self.initial.as_secs_f64() * self.factor.powi(exponent);
         // The comparison also catches the infinity that a large exponent gives.
-        if seconds < self.cap.as_secs_f64() {
-            Duration::from_secs_f64(seconds)
-        } else {
-            self.cap
-        }
+        if seconds < self.cap.as_secs_f64() { Duration::from_secs_f64(seconds) } else { self.cap }
     }
 
     /// Starts over: the thing works again.
@@ -102,10 +92,7 @@ pub struct KeyedBackoff<K> {
 impl<K: Clone + Eq + Hash> KeyedBackoff<K> {
     /// Applies `policy` to each key on its own.
     pub fn new(policy: Backoff) -> Self {
-        Self {
-            policy,
-            failures: HashMap::new(),
-        }
+        Self { policy, failures: HashMap::new() }
     }
 
     /// The delay before `key` may be tried again; each call counts one more failure of the key.
@@ -138,10 +125,7 @@ impl<K: Clone + Eq + Hash> KeyedBackoff<K> {
 impl<K: Clone + Eq + Hash> Default for KeyedBackoff<K> {
     /// 5 ms doubling to 1000 s, the per-item limits that Kubernetes' controllers use by default.
     fn default() -> Self {
-        Self::new(Backoff::new(
-            Duration::from_millis(5),
-            Duration::from_secs(1000),
-        ))
+        Self::new(Backoff::new(Duration::from_millis(5), Duration::from_secs(1000)))
     }
 }
 
@@ -152,39 +136,21 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn take(mut backoff: Backoff, count: usize) -> Vec<u128> {
-        (0..count)
-            .map(|_| backoff.next_delay().as_millis())
-            .collect()
+        (0..count).map(|_| backoff.next_delay().as_millis()).collect()
     }
 
     #[test]
     fn delays_grow_by_the_factor_up_to_the_cap() {
         let cases: [(&str, Backoff, &[u128]); 5] = [
-            (
-                "doubling",
-                Backoff::new(10 * MS, 60 * MS),
-                &[10, 20, 40, 60, 60],
-            ),
+            ("doubling", Backoff::new(10 * MS, 60 * MS), &[10, 20, 40, 60, 60]),
             (
                 "crash loop",
                 Backoff::new(10_000 * MS, 300_000 * MS),
                 &[10_000, 20_000, 40_000, 80_000, 160_000, 300_000],
             ),
-            (
-                "tripling",
-                Backoff::new(MS, 100 * MS).with_factor(3.0),
-                &[1, 3, 9, 27, 81, 100],
-            ),
-            (
-                "constant",
-                Backoff::new(7 * MS, 100 * MS).with_factor(0.5),
-                &[7, 7, 7],
-            ),
-            (
-                "initial above cap",
-                Backoff::new(50 * MS, 20 * MS),
-                &[20, 20],
-            ),
+            ("tripling", Backoff::new(MS, 100 * MS).with_factor(3.0), &[1, 3, 9, 27, 81, 100]),
+            ("constant", Backoff::new(7 * MS, 100 * MS).with_factor(0.5), &[7, 7, 7]),
+            ("initial above cap", Backoff::new(50 * MS, 20 * MS), &[20, 20]),
         ];
         for (name, backoff, expected) in cases {
             assert_eq!(take(backoff, expected.len()), expected, "{name}");
@@ -214,18 +180,13 @@ mod tests {
     fn no_number_of_failures_overflows() {
         let backoff = Backoff::new(MS, Duration::MAX).with_factor(10.0);
         assert_eq!(backoff.delay_after(u32::MAX), Duration::MAX);
-        assert_eq!(
-            Backoff::new(Duration::ZERO, 9 * MS).delay_after(5),
-            Duration::ZERO
-        );
+        assert_eq!(Backoff::new(Duration::ZERO, 9 * MS).delay_after(5), Duration::ZERO);
     }
 
     #[test]
     fn keys_back_off_alone_and_are_forgotten_alone() {
         let mut backoff = KeyedBackoff::default();
-        let of_a: Vec<_> = (0..4)
-            .map(|_| backoff.next_delay(&"a").as_millis())
-            .collect();
+        let of_a: Vec<_> = (0..4).map(|_| backoff.next_delay(&"a").as_millis()).collect();
         assert_eq!(of_a, [5, 10, 20, 40]);
         assert_eq!(backoff.next_delay(&"b"), 5 * MS);
         backoff.forget(&"a");

@@ -30,11 +30,7 @@ impl fmt::Display for Chain<'_> {
 }
 
 fn one_line(error: &dyn Error) -> String {
-    error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -50,28 +46,16 @@ mod tests {
 
     fn layers(texts: &[&'static str]) -> Layer {
         let (first, rest) = texts.split_first().expect("at least one layer");
-        Layer {
-            text: first,
-            source: (!rest.is_empty()).then(|| Box::new(layers(rest))),
-        }
+        Layer { text: first, source: (!rest.is_empty()).then(|| Box::new(layers(rest))) }
     }
 
     #[test]
     fn sources_follow_once_each_on_one_line() {
         for (texts, expected) in [
             (&["no etcd"] as &[_], "no etcd"),
-            (
-                &["cannot start", "no etcd", "connection refused"],
-                "cannot start: no etcd: connection refused",
-            ),
-            (
-                &["cannot start: no etcd", "no etcd", "refused"],
-                "cannot start: no etcd: refused",
-            ),
-            (
-                &["first\n  second", "third\nfourth"],
-                "first second: third fourth",
-            ),
+            (&["cannot start", "no etcd", "connection refused"], "cannot start: no etcd: connection refused"),
+            (&["cannot start: no etcd", "no etcd", "refused"], "cannot start: no etcd: refused"),
+            (&["first\n  second", "third\nfourth"], "first second: third fourth"),
         ] {
             assert_eq!(Chain(&layers(texts)).to_string(), expected);
         }

@@ -22,11 +22,7 @@ enum Source {
     /// A wall clock that starts somewhere and advances exactly as tokio's time does, paused or not.
     Tokio { wall: Timestamp, start: Instant },
     /// Stands still until a [`ManualClock`] moves it.
-    Manual {
-        wall: Timestamp,
-        start: Instant,
-        elapsed: Arc<Mutex<Duration>>,
-    },
+    Manual { wall: Timestamp, start: Instant, elapsed: Arc<Mutex<Duration>> },
 }
 
 impl Clock {
@@ -38,10 +34,7 @@ impl Clock {
     /// Wall time that begins at `wall` now and follows tokio's time: under `tokio::time::pause` a sleep of 10 s advances both
     /// the wall time and the instant by exactly 10 s. For tests of concurrent code.
     pub fn following_tokio(wall: Timestamp) -> Self {
-        Self(Source::Tokio {
-            wall,
-            start: Instant::now(),
-        })
+        Self(Source::Tokio { wall, start: Instant::now() })
     }
 
     /// A clock that always says `wall`. For tests of pure code.
@@ -52,11 +45,7 @@ impl Clock {
     /// A clock that says `wall` until its [`ManualClock`] moves it. For tests of pure code.
     pub fn manual(wall: Timestamp) -> (Self, ManualClock) {
         let elapsed = Arc::new(Mutex::new(Duration::ZERO));
-        let clock = Self(Source::Manual {
-            wall,
-            start: Instant::now(),
-            elapsed: Arc::clone(&elapsed),
-        });
+        let clock = Self(Source::Manual { wall, start: Instant::now(), elapsed: Arc::clone(&elapsed) });
         (clock, ManualClock { elapsed })
     }
 
@@ -117,11 +106,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(10_250)).await;
         assert_eq!(clock.now(), "2026-01-01T12:00:10.25Z".parse().unwrap());
         assert_eq!(clock.instant() - start, Duration::from_millis(10_250));
-        assert_eq!(
-            clock.clone().now(),
-            clock.now(),
-            "clones read the same source"
-        );
+        assert_eq!(clock.clone().now(), clock.now(), "clones read the same source");
     }
 
     #[test]

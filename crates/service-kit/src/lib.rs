@@ -19,6 +19,8 @@ pub mod backoff;
 pub mod clock;
 pub mod retry;
 
+pub mod tls;
+
 pub use backoff::{Backoff, KeyedBackoff};
 pub use clock::{Clock, ManualClock};
 pub use retry::{Failure, RetryPolicy, retry};

@@ -21,11 +21,7 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// Tries again without end, waiting as `backoff` says.
     pub fn new(backoff: Backoff) -> Self {
-        Self {
-            backoff,
-            max_attempts: None,
-            within: None,
-        }
+        Self { backoff, max_attempts: None, within: None }
     }
 
     /// At most this many attempts in all, the first one included.
@@ -70,11 +66,7 @@ where
     F: FnMut(u32) -> Fut,
     Fut: Future<Output = Result<T, Failure<E>>>,
 {
-    let RetryPolicy {
-        mut backoff,
-        max_attempts,
-        within,
-    } = policy;
+    let RetryPolicy { mut backoff, max_attempts, within } = policy;
     let start = Instant::now();
     let mut attempt = 1;
     loop {
@@ -82,9 +74,7 @@ where
             Ok(value) => return Ok(value),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Again(error)) => (error, backoff.next_delay()),
-            Err(Failure::AgainAfter(error, at_least)) => {
-                (error, backoff.next_delay().max(at_least))
-            }
+            Err(Failure::AgainAfter(error, at_least)) => (error, backoff.next_delay().max(at_least)),
         };
         let too_often = max_attempts.is_some_and(|max| attempt >= max);
         let too_late = within.is_some_and(|time| start.elapsed().saturating_add(delay) > time);
@@ -108,11 +98,7 @@ mod tests {
     async fn succeeds_as_soon_as_the_operation_does() {
         let start = Instant::now();
         let result: Result<u32, &str> = retry(every_second(), |attempt| async move {
-            if attempt < 4 {
-                Err(Failure::Again("not yet"))
-            } else {
-                Ok(attempt)
-            }
+            if attempt < 4 { Err(Failure::Again("not yet")) } else { Ok(attempt) }
         })
         .await;
         assert_eq!(result, Ok(4));
@@ -138,16 +124,8 @@ mod tests {
             (every_second().within(Duration::ZERO), 1, 0),
         ] {
             let start = Instant::now();
-            let result: Result<(), u32> =
-                retry(
-                    policy,
-                    |attempt| async move { Err(Failure::Again(attempt)) },
-                )
-                .await;
-            assert_eq!(
-                (result, start.elapsed()),
-                (Err(attempts), Duration::from_secs(elapsed))
-            );
+            let result: Result<(), u32> = retry(policy, |attempt| async move { Err(Failure::Again(attempt)) }).await;
+            assert_eq!((result, start.elapsed()), (Err(attempts), Duration::from_secs(elapsed)));
         }
     }
 
@@ -155,11 +133,7 @@ mod tests {
     async fn the_other_sides_wish_lengthens_the_wait() {
         let start = Instant::now();
         let result: Result<(), &str> = retry(every_second(), |attempt| async move {
-            if attempt == 1 {
-                Err(Failure::AgainAfter("busy", Duration::from_secs(7)))
-            } else {
-                Ok(())
-            }
+            if attempt == 1 { Err(Failure::AgainAfter("busy", Duration::from_secs(7))) } else { Ok(()) }
         })
         .await;
         assert_eq!((result, start.elapsed()), (Ok(()), Duration::from_secs(7)));

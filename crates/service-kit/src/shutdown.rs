@@ -42,10 +42,7 @@ impl Shutdown {
     /// A handle that stops with this one and can also be stopped alone. Work tracked by the child is tracked by the parent
     /// too, so nobody forgets to wait for it.
     pub fn child(&self) -> Self {
-        Self {
-            signal: self.signal.child_token(),
-            work: self.work.clone(),
-        }
+        Self { signal: self.signal.child_token(), work: self.work.clone() }
     }
 
     /// Runs a future until it ends or the signal is given, whichever is first; `None` means that it was dropped unfinished.
@@ -108,25 +105,13 @@ mod tests {
     async fn finished_waits_for_work_tracked_by_a_child() {
         let shutdown = Shutdown::new();
         tokio::spawn(shutdown.child().track(sleep(Duration::from_secs(3))));
-        assert!(
-            timeout(Duration::from_secs(60), shutdown.finished())
-                .await
-                .is_err(),
-            "no signal, so not finished"
-        );
+        assert!(timeout(Duration::from_secs(60), shutdown.finished()).await.is_err(), "no signal, so not finished");
 
         let shutdown = Shutdown::new();
         tokio::spawn(shutdown.child().track(sleep(Duration::from_secs(3))));
         shutdown.trigger();
-        assert!(
-            timeout(Duration::from_secs(2), shutdown.finished())
-                .await
-                .is_err(),
-            "the work still runs"
-        );
-        timeout(Duration::from_secs(2), shutdown.finished())
-            .await
-            .expect("the work has ended");
+        assert!(timeout(Duration::from_secs(2), shutdown.finished()).await.is_err(), "the work still runs");
+        timeout(Duration::from_secs(2), shutdown.finished()).await.expect("the work has ended");
     }
 
     #[tokio::test]
@@ -152,12 +137,7 @@ mod tests {
         let shutdown = Shutdown::new();
         assert_eq!(shutdown.run_until_triggered(async { 7 }).await, Some(7));
         shutdown.trigger();
-        assert_eq!(
-            shutdown
-                .run_until_triggered(std::future::pending::<u8>())
-                .await,
-            None
-        );
+        assert_eq!(shutdown.run_until_triggered(std::future::pending::<u8>()).await, None);
     }
 
     #[tokio::test]

@@ -113,10 +113,7 @@ impl Supervisor {
     ///
     /// The tasks are not told to stop by the supervisor; each holds the [`Shutdown`] and ends by itself.
     pub fn new(shutdown: &Shutdown) -> Self {
-        Self {
-            shutdown: shutdown.clone(),
-            shared: Arc::default(),
-        }
+        Self { shutdown: shutdown.clone(), shared: Arc::default() }
     }
 
     /// Starts a task. Names say what the task is for ("lease renewal") and need not be unique.
@@ -135,12 +132,8 @@ impl Supervisor {
 
     /// Starts a task that is made anew after each failure, as often as it fails, waiting as `backoff` says. A task that had run
     /// for at least the back-off's cap is taken to have worked: its delays start over. One that ends well is not restarted.
-    pub fn spawn_restarting<F, Fut>(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        mut backoff: Backoff,
-        mut make: F,
-    ) where
+    pub fn spawn_restarting<F, Fut>(&self, name: impl Into<Cow<'static, str>>, mut backoff: Backoff, mut make: F)
+    where
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future + Send + 'static,
         Fut::Output: Outcome,
@@ -176,11 +169,7 @@ impl Supervisor {
         let mut result = Ok(());
         if timeout(within, self.shared.tasks.wait()).await.is_err() {
             let tasks = self.abort_all();
-            error!(
-                tasks = tasks.join(", "),
-                ?within,
-                "tasks did not stop in time and were aborted"
-            );
+            error!(tasks = tasks.join(", "), ?within, "tasks did not stop in time and were aborted");
             result = Err(SupervisorError::StillRunning { tasks, within });
         }
         self.shared.first_failure.lock().take().map_or(result, Err)
@@ -188,13 +177,7 @@ impl Supervisor {
 
     /// The names of the tasks that run now, in the order in which they were started.
     pub fn running(&self) -> Vec<String> {
-        self.shared
-            .running
-            .lock()
-            .by_number
-            .values()
-            .map(|(name, _)| name.to_string())
-            .collect()
+        self.shared.running.lock().by_number.values().map(|(name, _)| name.to_string()).collect()
     }
 
     fn start<F, Fut>(&self, name: Cow<'static, str>, body: F)
@@ -208,20 +191,12 @@ impl Supervisor {
         let mut running = self.shared.running.lock();
         let number = running.started;
         running.started += 1;
-        let entry = Entry {
-            number,
-            shared: Arc::clone(&self.shared),
-        };
-        let task = tokio::spawn(
-            self.shutdown
-                .track(self.shared.tasks.track_future(async move {
-                    let _entry = entry;
-                    body.await;
-                })),
-        );
-        running
-            .by_number
-            .insert(number, (name, task.abort_handle()));
+        let entry = Entry { number, shared: Arc::clone(&self.shared) };
+        let task = tokio::spawn(self.shutdown.track(self.shared.tasks.track_future(async move {
+            let _entry = entry;
+            body.await;
+        })));
+        running.by_number.insert(number, (name, task.abort_handle()));
     }
 
     fn failed(&self, name: &str, on_failure: OnFailure, failure: TaskFailure) {
@@ -234,13 +209,10 @@ impl Supervisor {
         }
         error!(task = %name, %failure, "task failed, stopping the service");
         let task = name.to_owned();
-        self.shared
-            .first_failure
-            .lock()
-            .get_or_insert_with(|| match failure {
-                TaskFailure::Error(source) => SupervisorError::Failed { task, source },
-                TaskFailure::Panic(message) => SupervisorError::Panicked { task, message },
-            });
+        self.shared.first_failure.lock().get_or_insert_with(|| match failure {
+            TaskFailure::Error(source) => SupervisorError::Failed { task, source },
+            TaskFailure::Panic(message) => SupervisorError::Panicked { task, message },
+        });
         self.shutdown.trigger();
     }
 
