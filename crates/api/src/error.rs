@@ -8,6 +8,7 @@ mod reason;
 
 use std::fmt;
 
+use crate::field::ErrorList;
 use crate::quoted::quoted;
 
 pub use reason::Reason;
@@ -158,6 +159,17 @@ impl Error {
     /// The object changed since the caller read it.
     pub fn modified(group: &str, resource: &str, name: &str) -> Self {
         Error::conflict(group, resource, name, MODIFIED)
+    }
+
+    /// The object was understood and breaks rules; `kind` is the kind (`Pod`), not the resource.
+    pub fn invalid(group: &str, kind: &str, name: &str, errors: &ErrorList) -> Self {
+        let mut message = format!("{} {} is invalid", qualified(kind, group), quoted(name));
+        if !errors.is_empty() {
+            message = format!("{message}: {errors}");
+        }
+        let mut error = Error::about(Reason::Invalid, group, kind, name, message);
+        error.details.causes = errors.iter().map(StatusCause::from).collect();
+        error
     }
 
     /// The caller may not do this, or admission refuses it; `why` completes the sentence.

@@ -1,0 +1,65 @@
+//! The requests and answers of the gRPC services, once for all kinds.
+//!
+//! `proto/traceplane/v1` declares a typed service per kind, for clients in any language. Their messages have one shape, so here they are
+//! generic: `CreateRequest<Pod>` is `CreatePodRequest` on the wire. A test holds the two against each other.
+
+pub use crate::types::traceplane::v1::{
+    BindPodRequest, BindPodResponse, Cause, DeleteCollectionRequest, DeleteRequest, EventType, GetRequest, ListRequest,
+    PatchRequest, PatchType, WatchRequest,
+};
+
+use crate::Resource;
+use crate::meta::v1::{CreateOptions, ListMeta, UpdateOptions};
+
+/// `Create<Kind>Request`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CreateRequest<K: Resource> {
+    /// Empty for cluster-wide kinds, or to take the object's own.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    /// The new object.
+    #[prost(message, required, tag = "2")]
+    pub object: K,
+    /// Dry run and field manager.
+    #[prost(message, optional, tag = "3")]
+    pub options: Option<CreateOptions>,
+}
+
+/// `Update<Kind>Request`, also for `UpdateStatus`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UpdateRequest<K: Resource> {
+    /// Empty for cluster-wide kinds, or to take the object's own.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    /// The object as it shall be.
+    #[prost(message, required, tag = "2")]
+    pub object: K,
+    /// Dry run and field manager.
+    #[prost(message, optional, tag = "3")]
+    pub options: Option<UpdateOptions>,
+}
+
+/// `<Kind>Event`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Event<K: Resource> {
+    /// What happened.
+    #[prost(enumeration = "EventType", tag = "1")]
+    pub r#type: i32,
+    /// The object after it; before it, for a removal.
+    #[prost(message, required, tag = "2")]
+    pub object: K,
+    /// Who did it; absent in the events that a watch starts with when it lists.
+    #[prost(message, optional, tag = "3")]
+    pub cause: Option<Cause>,
+}
+
+/// `<Kind>List`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct List<K: Resource> {
+    /// Revision and continue token.
+    #[prost(message, required, tag = "1")]
+    pub metadata: ListMeta,
+    /// In the order of namespace and name.
+    #[prost(message, repeated, tag = "2")]
+    pub items: Vec<K>,
+}
