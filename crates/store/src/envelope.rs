@@ -27,6 +27,9 @@ use crate::{Error, Result, Revision};
 /// What every envelope begins with.
 const MAGIC: &[u8; 4] = b"k8s\0";
 
+/// The shortest value that is an envelope: one around nothing.
+pub(crate) const EMPTY: &[u8] = MAGIC;
+
 /// The cause's field number. Protobuf leaves 50000 to 99999 to extensions that stay inside one
 /// organisation, so it cannot collide with a field that Kubernetes adds.
 const CAUSE_FIELD: u32 = 50_000;

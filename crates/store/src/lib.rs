@@ -14,8 +14,10 @@ mod revision;
 mod store;
 
 pub mod envelope;
+mod memory;
 
 pub use error::{Error, Result};
 pub use event::{Batch, Event, EventKind, WatchStream};
+pub use memory::MemoryStore;
 pub use revision::Revision;
 pub use store::{Entry, ListOptions, Listing, Store, WriteContext};
