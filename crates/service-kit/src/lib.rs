@@ -19,10 +19,18 @@ pub mod backoff;
 pub mod clock;
 pub mod retry;
 
+pub mod listener;
 pub mod tls;
+
+pub mod health;
+pub mod metrics;
+pub mod ops;
 
 pub use backoff::{Backoff, KeyedBackoff};
 pub use clock::{Clock, ManualClock};
+pub use health::Health;
+pub use listener::{Connection, Limits, Listener};
+pub use metrics::Metrics;
 pub use retry::{Failure, RetryPolicy, retry};
 pub use shutdown::Shutdown;
 pub use supervisor::{OnFailure, Supervisor};

@@ -20,17 +20,10 @@ fn supervisor() -> (Shutdown, Supervisor) {
 async fn a_failure_stops_the_service_and_names_the_task() {
     let (shutdown, supervisor) = supervisor();
     let seen = shutdown.clone();
-    supervisor.spawn("worker", OnFailure::StopService, async move {
-        seen.triggered().await
-    });
-    supervisor.spawn("informer", OnFailure::StopService, async {
-        Err("the watch ended")
-    });
+    supervisor.spawn("worker", OnFailure::StopService, async move { seen.triggered().await });
+    supervisor.spawn("informer", OnFailure::StopService, async { Err("the watch ended") });
     let error = supervisor.wait(SECOND).await.unwrap_err();
-    assert!(
-        matches!(&error, SupervisorError::Failed { task, .. } if task == "informer"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, SupervisorError::Failed { task, .. } if task == "informer"), "{error:?}");
     assert!(supervisor.running().is_empty());
 }
 
@@ -105,10 +98,7 @@ async fn a_restarting_task_is_not_restarted_while_stopping() {
     });
     sleep(SECOND).await;
     shutdown.trigger();
-    supervisor
-        .wait(SECOND)
-        .await
-        .expect("the wait for the restart is cut short");
+    supervisor.wait(SECOND).await.expect("the wait for the restart is cut short");
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
@@ -122,9 +112,7 @@ async fn tasks_that_do_not_stop_are_named_and_aborted() {
         std::future::pending::<()>().await;
     });
     let stop = shutdown.clone();
-    supervisor.spawn("prompt", OnFailure::StopService, async move {
-        stop.triggered().await
-    });
+    supervisor.spawn("prompt", OnFailure::StopService, async move { stop.triggered().await });
     shutdown.trigger();
     let start = Instant::now();
     let error = supervisor.wait(5 * SECOND).await.unwrap_err();
