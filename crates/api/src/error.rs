@@ -75,32 +75,18 @@ pub struct Denied<'a> {
 }
 
 /// What stands after `Operation cannot be fulfilled on ...` when an update raced with another one.
-const MODIFIED: &str =
-    "the object has been modified; please apply your changes to the latest version and try again";
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 impl Error {
     /// Makes an error without details.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Error {
-            reason,
-            message: message.into(),
-            details: Box::default(),
-        }
+        Error { reason, message: message.into(), details: Box::default() }
     }
 
     /// Makes an error about one object of a resource.
     fn about(reason: Reason, group: &str, resource: &str, name: &str, message: String) -> Self {
-        let details = Details {
-            name: name.into(),
-            group: group.into(),
-            kind: resource.into(),
-            ..Details::default()
-        };
-        Error {
-            reason,
-            message,
-            details: Box::new(details),
-        }
+        let details = Details { name: name.into(), group: group.into(), kind: resource.into(), ..Details::default() };
+        Error { reason, message, details: Box::new(details) }
     }
 
     /// Says how long to wait before the next attempt.
@@ -128,11 +114,7 @@ impl Error {
 
     /// An object of this name exists already.
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
-        let message = format!(
-            "{} {} already exists",
-            qualified(resource, group),
-            quoted(name)
-        );
+        let message = format!("{} {} already exists", qualified(resource, group), quoted(name));
         Error::about(Reason::AlreadyExists, group, resource, name, message)
     }
 
@@ -148,11 +130,8 @@ impl Error {
 
     /// The update cannot be made on the object as it is now; `why` completes the sentence.
     pub fn conflict(group: &str, resource: &str, name: &str, why: impl fmt::Display) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} {}: {why}",
-            qualified(resource, group),
-            quoted(name)
-        );
+        let message =
+            format!("Operation cannot be fulfilled on {} {}: {why}", qualified(resource, group), quoted(name));
         Error::about(Reason::Conflict, group, resource, name, message)
     }
 
@@ -177,39 +156,22 @@ impl Error {
         let message = match (resource, name) {
             ("", _) => format!("forbidden: {why}"),
             (_, "") => format!("{} is forbidden: {why}", qualified(resource, group)),
-            _ => format!(
-                "{} {} is forbidden: {why}",
-                qualified(resource, group),
-                quoted(name)
-            ),
+            _ => format!("{} {} is forbidden: {why}", qualified(resource, group), quoted(name)),
         };
         Error::about(Reason::Forbidden, group, resource, name, message)
     }
 
     /// The authorizer turned the request down.
     pub fn denied(request: &Denied<'_>) -> Self {
-        let Denied {
-            user,
-            verb,
-            group,
-            resource,
-            subresource,
-            namespace,
-            name,
-        } = *request;
-        let target = if subresource.is_empty() {
-            resource.to_owned()
-        } else {
-            format!("{resource}/{subresource}")
-        };
+        let Denied { user, verb, group, resource, subresource, namespace, name } = *request;
+        let target = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
         let scope = if namespace.is_empty() {
             "at the cluster scope".to_owned()
         } else {
             format!("in the namespace {}", quoted(namespace))
         };
         let (user, target, api_group) = (quoted(user), quoted(&target), quoted(group));
-        let why =
-            format!("User {user} cannot {verb} resource {target} in API group {api_group} {scope}");
+        let why = format!("User {user} cannot {verb} resource {target} in API group {api_group} {scope}");
         Error::forbidden(group, resource, name, why)
     }
 
@@ -236,21 +198,16 @@ impl Error {
     /// A read asked for a revision that this server has not seen yet; a moment later it may have.
     pub fn too_large_resource_version(asked: i64, current: i64, retry_after_seconds: u32) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
-        Error::new(Reason::Timeout, message)
-            .retry_after(retry_after_seconds)
-            .with_cause(StatusCause {
-                reason: "ResourceVersionTooLarge".into(),
-                message: "Too large resource version".into(),
-                ..StatusCause::default()
-            })
+        Error::new(Reason::Timeout, message).retry_after(retry_after_seconds).with_cause(StatusCause {
+            reason: "ResourceVersionTooLarge".into(),
+            message: "Too large resource version".into(),
+            ..StatusCause::default()
+        })
     }
 
     /// The body exceeds the limit.
     pub fn too_large(message: impl fmt::Display) -> Self {
-        Error::new(
-            Reason::RequestEntityTooLarge,
-            format!("Request entity too large: {message}"),
-        )
+        Error::new(Reason::RequestEntityTooLarge, format!("Request entity too large: {message}"))
     }
 
     /// The body's media type is not one that the server reads.
@@ -260,10 +217,7 @@ impl Error {
 
     /// The resource does not offer this verb.
     pub fn method_not_allowed(group: &str, resource: &str, verb: &str) -> Self {
-        let message = format!(
-            "{verb} is not supported on resources of kind {}",
-            quoted(&qualified(resource, group))
-        );
+        let message = format!("{verb} is not supported on resources of kind {}", quoted(&qualified(resource, group)));
         Error::about(Reason::MethodNotAllowed, group, resource, "", message)
     }
 
@@ -275,14 +229,8 @@ impl Error {
     /// A bug or a broken dependency; `source` is told to the caller.
     pub fn internal(source: impl fmt::Display) -> Self {
         let message = source.to_string();
-        Error::new(
-            Reason::InternalError,
-            format!("Internal error occurred: {message}"),
-        )
-        .with_cause(StatusCause {
-            message,
-            ..StatusCause::default()
-        })
+        Error::new(Reason::InternalError, format!("Internal error occurred: {message}"))
+            .with_cause(StatusCause { message, ..StatusCause::default() })
     }
 
     /// The server cannot do this now.
@@ -296,18 +244,12 @@ impl Error {
     }
 
     /// A passing condition kept the server from finishing `operation`; the caller should try again.
-    pub fn server_timeout(
-        group: &str,
-        resource: &str,
-        operation: &str,
-        retry_after_seconds: u32,
-    ) -> Self {
+    pub fn server_timeout(group: &str, resource: &str, operation: &str, retry_after_seconds: u32) -> Self {
         let target = qualified(resource, group);
         let message = format!(
             "The {operation} operation against {target} could not be completed at this time, please try again."
         );
-        Error::about(Reason::ServerTimeout, group, resource, operation, message)
-            .retry_after(retry_after_seconds)
+        Error::about(Reason::ServerTimeout, group, resource, operation, message).retry_after(retry_after_seconds)
     }
 
     /// True if there is no such object.
@@ -353,11 +295,7 @@ impl std::error::Error for Error {}
 
 /// Returns `deployments.apps`, or `pods` for the core group.
 fn qualified(name: &str, group: &str) -> String {
-    if group.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}.{group}")
-    }
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 #[cfg(test)]
@@ -367,32 +305,17 @@ mod tests {
     #[test]
     fn messages_are_those_of_kubernetes() {
         let table = [
-            (
-                Error::not_found("", "pods", "web"),
-                r#"pods "web" not found"#,
-            ),
-            (
-                Error::already_exists("apps", "deployments", "x"),
-                r#"deployments.apps "x" already exists"#,
-            ),
+            (Error::not_found("", "pods", "web"), r#"pods "web" not found"#),
+            (Error::already_exists("apps", "deployments", "x"), r#"deployments.apps "x" already exists"#),
             (
                 Error::modified("", "pods", "x"),
                 "Operation cannot be fulfilled on pods \"x\": the object has been modified; \
                  please apply your changes to the latest version and try again",
             ),
-            (
-                Error::forbidden("", "pods", "x", "no"),
-                r#"pods "x" is forbidden: no"#,
-            ),
-            (
-                Error::forbidden("apps", "deployments", "", "no"),
-                "deployments.apps is forbidden: no",
-            ),
+            (Error::forbidden("", "pods", "x", "no"), r#"pods "x" is forbidden: no"#),
+            (Error::forbidden("apps", "deployments", "", "no"), "deployments.apps is forbidden: no"),
             (Error::forbidden("", "", "", "no"), "forbidden: no"),
-            (
-                Error::too_old_resource_version(3, 17),
-                "too old resource version: 3 (17)",
-            ),
+            (Error::too_old_resource_version(3, 17), "too old resource version: 3 (17)"),
             (Error::internal("boom"), "Internal error occurred: boom"),
             (Error::timeout("slow"), "Timeout: slow"),
             (
@@ -424,13 +347,7 @@ mod tests {
             Error::denied(&request).message,
             r#"pods "x" is forbidden: User "u" cannot get resource "pods" in API group "" in the namespace "default""#
         );
-        let cluster = Denied {
-            resource: "nodes",
-            subresource: "status",
-            namespace: "",
-            name: "",
-            ..request
-        };
+        let cluster = Denied { resource: "nodes", subresource: "status", namespace: "", name: "", ..request };
         assert_eq!(
             Error::denied(&cluster).message,
             r#"nodes is forbidden: User "u" cannot get resource "nodes/status" in API group "" at the cluster scope"#

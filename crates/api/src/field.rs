@@ -161,12 +161,7 @@ pub struct FieldError {
 
 impl FieldError {
     fn new(fault: Fault, field: &Path, value: Option<String>, detail: impl Into<String>) -> Self {
-        FieldError {
-            fault,
-            field: field.to_string(),
-            value,
-            detail: detail.into(),
-        }
+        FieldError { fault, field: field.to_string(), value, detail: detail.into() }
     }
 
     /// The value names something that does not exist.
@@ -212,12 +207,7 @@ impl FieldError {
     /// The value has more than `max` bytes.
     pub fn too_long(field: &Path, max: usize) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
-        FieldError::new(
-            Fault::TooLong,
-            field,
-            None,
-            format!("may not be more than {max} {unit}"),
-        )
+        FieldError::new(Fault::TooLong, field, None, format!("may not be more than {max} {unit}"))
     }
 
     /// The list has `actual` items and may have `max`.
@@ -253,11 +243,7 @@ impl fmt::Display for FieldError {
 
 impl From<&FieldError> for StatusCause {
     fn from(error: &FieldError) -> Self {
-        StatusCause {
-            reason: error.fault.as_str().to_owned(),
-            message: error.body(),
-            field: error.field.clone(),
-        }
+        StatusCause { reason: error.fault.as_str().to_owned(), message: error.body(), field: error.field.clone() }
     }
 }
 
@@ -293,11 +279,7 @@ impl ErrorList {
 
     /// Returns `Ok` for an empty list, or else the 422 about the object `name` of this kind.
     pub fn into_result(self, group: &str, kind: &str, name: &str) -> Result<(), Error> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::invalid(group, kind, name, &self))
-        }
+        if self.is_empty() { Ok(()) } else { Err(Error::invalid(group, kind, name, &self)) }
     }
 }
 
@@ -355,14 +337,8 @@ mod tests {
     #[test]
     fn paths_read_as_in_the_object() {
         let containers = Path::new("spec").child("containers");
-        assert_eq!(
-            containers.index(0).child("name").to_string(),
-            "spec.containers[0].name"
-        );
-        assert_eq!(
-            Path::new("metadata").child("labels").key("a/b").to_string(),
-            "metadata.labels[a/b]"
-        );
+        assert_eq!(containers.index(0).child("name").to_string(), "spec.containers[0].name");
+        assert_eq!(Path::new("metadata").child("labels").key("a/b").to_string(), "metadata.labels[a/b]");
     }
 
     #[test]
@@ -370,44 +346,20 @@ mod tests {
         let f = &Path::new("f");
         let table = [
             (FieldError::required(f, ""), "f: Required value"),
-            (
-                FieldError::required(f, "name it"),
-                "f: Required value: name it",
-            ),
-            (
-                FieldError::invalid(f, "x", "must be y"),
-                r#"f: Invalid value: "x": must be y"#,
-            ),
-            (
-                FieldError::invalid(f, -1, "too small"),
-                "f: Invalid value: -1: too small",
-            ),
-            (
-                FieldError::invalid(f, Json(&["a", "b"]), ""),
-                r#"f: Invalid value: ["a","b"]"#,
-            ),
+            (FieldError::required(f, "name it"), "f: Required value: name it"),
+            (FieldError::invalid(f, "x", "must be y"), r#"f: Invalid value: "x": must be y"#),
+            (FieldError::invalid(f, -1, "too small"), "f: Invalid value: -1: too small"),
+            (FieldError::invalid(f, Json(&["a", "b"]), ""), r#"f: Invalid value: ["a","b"]"#),
             (FieldError::duplicate(f, "x"), r#"f: Duplicate value: "x""#),
             (FieldError::forbidden(f, "not now"), "f: Forbidden: not now"),
             (
                 FieldError::not_supported(f, "x", &["a", "b"]),
                 r#"f: Unsupported value: "x": supported values: "a", "b""#,
             ),
-            (
-                FieldError::not_supported(f, "x", &[]),
-                r#"f: Unsupported value: "x""#,
-            ),
-            (
-                FieldError::too_long(f, 63),
-                "f: Too long: may not be more than 63 bytes",
-            ),
-            (
-                FieldError::too_long(f, 1),
-                "f: Too long: may not be more than 1 byte",
-            ),
-            (
-                FieldError::too_many(f, 5, 3),
-                "f: Too many: 5: must have at most 3 items",
-            ),
+            (FieldError::not_supported(f, "x", &[]), r#"f: Unsupported value: "x""#),
+            (FieldError::too_long(f, 63), "f: Too long: may not be more than 63 bytes"),
+            (FieldError::too_long(f, 1), "f: Too long: may not be more than 1 byte"),
+            (FieldError::too_many(f, 5, 3), "f: Too many: 5: must have at most 3 items"),
             (FieldError::not_found(f, "x"), r#"f: Not found: "x""#),
         ];
         for (error, want) in table {
@@ -424,9 +376,7 @@ mod tests {
         assert_eq!(error.message, r#"Pod "web" is invalid: a: Required value"#);
 
         let several: ErrorList = [one.clone(), one, two].into_iter().collect();
-        let error = several
-            .into_result("apps", "Deployment", "web")
-            .unwrap_err();
+        let error = several.into_result("apps", "Deployment", "web").unwrap_err();
         assert_eq!(
             error.message,
             r#"Deployment.apps "web" is invalid: [a: Required value, b: Invalid value: "x": no]"#

@@ -11,9 +11,11 @@ mod error;
 pub mod field;
 pub mod json;
 mod kind;
+pub mod names;
 pub mod quantity;
 mod quoted;
 pub mod rpc;
+pub mod selector;
 
 pub use error::{Denied, Details, Error, Reason, Result, StatusCause};
 pub use generated::{KINDS, visit_kind};

@@ -55,11 +55,7 @@ pub struct Amount {
 
 impl Amount {
     /// Nothing.
-    pub const ZERO: Amount = Amount {
-        mantissa: 0,
-        exponent: 0,
-        format: Format::DecimalSi,
-    };
+    pub const ZERO: Amount = Amount { mantissa: 0, exponent: 0, format: Format::DecimalSi };
 
     /// Makes an amount of whole units: bytes, pods, cores.
     pub fn new(value: i64, format: Format) -> Self {
@@ -83,21 +79,13 @@ impl Amount {
             exponent = exponent.saturating_add(1);
         }
         if digits == 0 {
-            return Amount {
-                mantissa: 0,
-                exponent: 0,
-                format,
-            };
+            return Amount { mantissa: 0, exponent: 0, format };
         }
         while digits % 10 == 0 && exponent < i32::MAX {
             digits /= 10;
             exponent += 1;
         }
-        Amount {
-            mantissa: signed(digits, mantissa),
-            exponent,
-            format,
-        }
+        Amount { mantissa: signed(digits, mantissa), exponent, format }
     }
 
     /// Returns the family of suffixes in which the amount is written.
@@ -142,11 +130,7 @@ impl Amount {
 
     /// Returns the power of ten of the first digit plus one, which orders amounts of different length.
     fn magnitude(self) -> i64 {
-        let digits = self
-            .mantissa
-            .unsigned_abs()
-            .checked_ilog10()
-            .map_or(0, |log| i64::from(log) + 1);
+        let digits = self.mantissa.unsigned_abs().checked_ilog10().map_or(0, |log| i64::from(log) + 1);
         digits + i64::from(self.exponent)
     }
 }
@@ -192,15 +176,10 @@ impl Ord for Amount {
         let by_size = self.magnitude().cmp(&other.magnitude()).then_with(|| {
             // Equally many digits before the point: written to the same last place, both fit.
             let last = self.exponent.min(other.exponent);
-            let digits =
-                |a: &Amount| shift_left(a.mantissa.unsigned_abs(), a.exponent.abs_diff(last));
+            let digits = |a: &Amount| shift_left(a.mantissa.unsigned_abs(), a.exponent.abs_diff(last));
             digits(self).cmp(&digits(other))
         });
-        if self.is_negative() {
-            by_size.reverse()
-        } else {
-            by_size
-        }
+        if self.is_negative() { by_size.reverse() } else { by_size }
     }
 }
 
@@ -214,10 +193,7 @@ impl Neg for Amount {
     type Output = Amount;
 
     fn neg(self) -> Amount {
-        Amount {
-            mantissa: -self.mantissa,
-            ..self
-        }
+        Amount { mantissa: -self.mantissa, ..self }
     }
 }
 
@@ -226,16 +202,8 @@ impl Add for Amount {
     type Output = Amount;
 
     fn add(self, other: Amount) -> Amount {
-        let format = if self.is_zero() {
-            other.format
-        } else {
-            self.format
-        };
-        let (big, small) = if self.magnitude() >= other.magnitude() {
-            (self, other)
-        } else {
-            (other, self)
-        };
+        let format = if self.is_zero() { other.format } else { self.format };
+        let (big, small) = if self.magnitude() >= other.magnitude() { (self, other) } else { (other, self) };
         if small.is_zero() {
             return Amount { format, ..big };
         }
@@ -244,16 +212,12 @@ impl Add for Amount {
         }
         // Both are written to one last place: the finer one's, unless the bigger one has no room for that.
         let room = MAX_DIGITS - 1 - big.mantissa.unsigned_abs().ilog10();
-        let last = big
-            .exponent
-            .saturating_sub_unsigned(room)
-            .max(big.exponent.min(small.exponent));
+        let last = big.exponent.saturating_sub_unsigned(room).max(big.exponent.min(small.exponent));
         let digits = |a: Amount| {
             let size = a.mantissa.unsigned_abs();
             let size = match a.exponent < last {
                 true => shift_right(size, a.exponent.abs_diff(last)),
-                false => shift_left(size, a.exponent.abs_diff(last))
-                    .expect("there is room for the bigger one"),
+                false => shift_left(size, a.exponent.abs_diff(last)).expect("there is room for the bigger one"),
             };
             signed(size, a.mantissa)
         };

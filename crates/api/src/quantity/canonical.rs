@@ -28,10 +28,7 @@ impl fmt::Display for Amount {
         // The exponent is a multiple of three, and goes down to reach one.
         let exponent = self.exponent - self.exponent.rem_euclid(3);
         let zeros = self.exponent.abs_diff(exponent);
-        let number = Number {
-            mantissa: self.mantissa,
-            zeros,
-        };
+        let number = Number { mantissa: self.mantissa, zeros };
         match (self.format, exponent) {
             (_, 0) => write!(f, "{number}"),
             (Format::DecimalExponent, _) => write!(f, "{number}e{exponent}"),
@@ -91,33 +88,19 @@ impl Amount {
 pub fn canonical(text: &str) -> Result<Cow<'_, str>, ParseError> {
     let amount = Amount::parse(text)?;
     let kept = text == "0" || stays_as_written(&Pieces::of(text)?);
-    Ok(if kept {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(amount.to_string())
-    })
+    Ok(if kept { Cow::Borrowed(text) } else { Cow::Owned(amount.to_string()) })
 }
 
 fn stays_as_written(pieces: &Pieces<'_>) -> bool {
-    let whole = if pieces.whole.is_empty() {
-        "0"
-    } else {
-        pieces.whole
-    };
+    let whole = if pieces.whole.is_empty() { "0" } else { pieces.whole };
     let exponent = i64::from(pieces.suffix.exponent);
     let places = pieces.fraction.len() as i64;
     if pieces.suffix.format == Format::BinarySi {
         let fits = 15 - whole.len() as i64 - exponent * 3 / 10 > 0;
-        let last_bits = whole.bytes().fold(0_u8, |n, digit| {
-            (n.wrapping_mul(10).wrapping_add(digit - b'0')) & 7
-        });
+        let last_bits = whole.bytes().fold(0_u8, |n, digit| (n.wrapping_mul(10).wrapping_add(digit - b'0')) & 7);
         return places == 0 && fits && last_bits != 0;
     }
     let digits = format!("{whole}{}", pieces.fraction);
     let exponent = exponent - places;
-    digits.len() <= 18
-        && exponent >= -9
-        && exponent % 3 == 0
-        && !digits.ends_with("000")
-        && !digits.starts_with('0')
+    digits.len() <= 18 && exponent >= -9 && exponent % 3 == 0 && !digits.ends_with("000") && !digits.starts_with('0')
 }

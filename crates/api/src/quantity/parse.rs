@@ -57,12 +57,7 @@ impl<'a> Pieces<'a> {
             None => ("", rest),
         };
         let suffix = Suffix::of(suffix)?;
-        Ok(Pieces {
-            negative,
-            whole: whole.trim_start_matches('0'),
-            fraction,
-            suffix,
-        })
+        Ok(Pieces { negative, whole: whole.trim_start_matches('0'), fraction, suffix })
     }
 }
 
@@ -92,10 +87,7 @@ impl Suffix {
             "Ei" => (Format::BinarySi, 60),
             _ => {
                 let exponent = text.strip_prefix(['e', 'E']).ok_or(ParseError::Suffix)?;
-                (
-                    Format::DecimalExponent,
-                    exponent.parse().map_err(|_| ParseError::Suffix)?,
-                )
+                (Format::DecimalExponent, exponent.parse().map_err(|_| ParseError::Suffix)?)
             }
         };
         Ok(Suffix { format, exponent })
@@ -130,12 +122,7 @@ fn decimal(pieces: &Pieces<'_>) -> Amount {
     let mut mantissa = 0_u128;
     let mut exponent = i64::from(pieces.suffix.exponent);
     let mut more = false;
-    for (index, digit) in pieces
-        .whole
-        .bytes()
-        .chain(pieces.fraction.bytes())
-        .enumerate()
-    {
+    for (index, digit) in pieces.whole.bytes().chain(pieces.fraction.bytes()).enumerate() {
         let in_fraction = index >= pieces.whole.len();
         if mantissa < LIMIT {
             mantissa = mantissa * 10 + u128::from(digit - b'0');
@@ -146,14 +133,9 @@ fn decimal(pieces: &Pieces<'_>) -> Amount {
             exponent += i64::from(!in_fraction);
         }
     }
-    let mantissa =
-        i128::try_from(mantissa + u128::from(more)).expect("ten times LIMIT is out of reach");
+    let mantissa = i128::try_from(mantissa + u128::from(more)).expect("ten times LIMIT is out of reach");
     let clamped = exponent.clamp(i32::MIN.into(), i32::MAX.into());
-    Amount::scaled(
-        mantissa,
-        i32::try_from(clamped).expect("clamped"),
-        pieces.suffix.format,
-    )
+    Amount::scaled(mantissa, i32::try_from(clamped).expect("clamped"), pieces.suffix.format)
 }
 
 fn binary(pieces: &Pieces<'_>) -> Amount {
@@ -171,9 +153,7 @@ fn binary(pieces: &Pieces<'_>) -> Amount {
     fraction += u128::from(more);
     // Binary amounts are capped at what an i64 holds, so text that does not fit needs no exact value.
     let cap = u128::from(i64::MAX.unsigned_abs());
-    let mut whole = pieces.whole.bytes().fold(0_u128, |n, digit| {
-        (n * 10 + u128::from(digit - b'0')).min(cap + 1)
-    });
+    let mut whole = pieces.whole.bytes().fold(0_u128, |n, digit| (n * 10 + u128::from(digit - b'0')).min(cap + 1));
     for _ in 0..pieces.suffix.exponent {
         fraction *= 2;
         whole = (whole * 2 + fraction / ONE).min(cap + 1);
@@ -184,14 +164,6 @@ fn binary(pieces: &Pieces<'_>) -> Amount {
     }
     let nanos = whole * 10_u128.pow(9) + fraction.div_ceil(ONE / 10_u128.pow(9));
     // Less than one unit has no binary suffix to be written with.
-    let format = if whole == 0 && nanos > 0 {
-        Format::DecimalSi
-    } else {
-        Format::BinarySi
-    };
-    Amount::scaled(
-        i128::try_from(nanos).expect("an i64 in nanos fits"),
-        -9,
-        format,
-    )
+    let format = if whole == 0 && nanos > 0 { Format::DecimalSi } else { Format::BinarySi };
+    Amount::scaled(i128::try_from(nanos).expect("an i64 in nanos fits"), -9, format)
 }

@@ -47,11 +47,7 @@ fn every_suffix_is_read() {
     ];
     for (text, mantissa, exponent, format) in table {
         let want = Amount::scaled(mantissa, exponent, format);
-        for (text, want) in [
-            (text.to_owned(), want),
-            (format!("+{text}"), want),
-            (format!("-{text}"), -want),
-        ] {
+        for (text, want) in [(text.to_owned(), want), (format!("+{text}"), want), (format!("-{text}"), -want)] {
             if text == "+-" || text == "--" {
                 continue;
             }
@@ -71,18 +67,9 @@ fn below_a_nano_is_rounded_away_from_zero() {
         ("0.000000000001Ki", "2n"),
         ("-0.5n", "-1n"),
         ("1e-2147483648", "1e-9"),
-        (
-            "0.50000000000000000000000000000000000000000001Ki",
-            "512000000001n",
-        ),
-        (
-            "0.00000000000000000000000000000000000000000000000000000000000000001Ei",
-            "1n",
-        ),
-        (
-            "0.0000000000000000000000000000000000000000000000000000000000000000000000000001",
-            "1n",
-        ),
+        ("0.50000000000000000000000000000000000000000001Ki", "512000000001n"),
+        ("0.00000000000000000000000000000000000000000000000000000000000000001Ei", "1n"),
+        ("0.0000000000000000000000000000000000000000000000000000000000000000000000000001", "1n"),
     ];
     for (text, want) in table {
         assert_eq!(amount(text).to_string(), want, "{text}");
@@ -92,12 +79,7 @@ fn below_a_nano_is_rounded_away_from_zero() {
 #[test]
 fn binary_amounts_are_capped_and_decimal_ones_are_not() {
     let most = Amount::new(i64::MAX, Format::BinarySi);
-    for text in [
-        "9Ei",
-        "9223372036854775807Ki",
-        "8Ei",
-        "7.99999999999999999999999999999999999Ei",
-    ] {
+    for text in ["9Ei", "9223372036854775807Ki", "8Ei", "7.99999999999999999999999999999999999Ei"] {
         assert_eq!(amount(text), most, "{text}");
     }
     assert!(amount("12E") > most);
@@ -107,41 +89,16 @@ fn binary_amounts_are_capped_and_decimal_ones_are_not() {
 #[test]
 fn digits_beyond_the_kept_ones_round_away_from_zero() {
     let many = "1".repeat(45);
-    assert_eq!(
-        amount(&many),
-        Amount::scaled(
-            "1".repeat(36).parse::<i128>().unwrap() * 10 + 2,
-            8,
-            Format::DecimalSi
-        )
-    );
-    assert_eq!(
-        amount(&format!("{}{}", "1".repeat(30), "0".repeat(30)))
-            .to_string()
-            .len(),
-        33
-    );
+    assert_eq!(amount(&many), Amount::scaled("1".repeat(36).parse::<i128>().unwrap() * 10 + 2, 8, Format::DecimalSi));
+    assert_eq!(amount(&format!("{}{}", "1".repeat(30), "0".repeat(30))).to_string().len(), 33);
 }
 
 #[test]
 fn nonsense_is_refused_with_kubernetes_words() {
-    for text in [
-        "", "1.1.M", "1+1.0M", "0.1am", "aoeu", " 1", "1 ", "1x", "1KI", "½", "1,5",
-    ] {
+    for text in ["", "1.1.M", "1+1.0M", "0.1am", "aoeu", " 1", "1 ", "1x", "1KI", "½", "1,5"] {
         assert_eq!(Amount::parse(text), Err(ParseError::Format), "{text:?}");
     }
-    for text in [
-        "0.1mi",
-        ".5i",
-        "1i",
-        "-3.01i",
-        "-3.01e-",
-        "1kk",
-        "1+1",
-        "1e",
-        "1e99999999999",
-        "1i5",
-    ] {
+    for text in ["0.1mi", ".5i", "1i", "-3.01i", "-3.01e-", "1kk", "1+1", "1e", "1e99999999999", "1i5"] {
         assert_eq!(Amount::parse(text), Err(ParseError::Suffix), "{text:?}");
     }
     assert_eq!(
@@ -225,19 +182,11 @@ fn values_are_compared_across_formats() {
         ("0", "-1n", Ordering::Greater),
         ("1e1000000", "1e999999", Ordering::Greater),
         ("1e2147483647", "1n", Ordering::Greater),
-        (
-            "9999999999999999999999999999999999999",
-            "1e37",
-            Ordering::Less,
-        ),
+        ("9999999999999999999999999999999999999", "1e37", Ordering::Less),
     ];
     for (left, right, want) in table {
         assert_eq!(amount(left).cmp(&amount(right)), want, "{left} {right}");
-        assert_eq!(
-            amount(right).cmp(&amount(left)),
-            want.reverse(),
-            "{right} {left}"
-        );
+        assert_eq!(amount(right).cmp(&amount(left)), want.reverse(), "{right} {left}");
     }
 }
 
@@ -258,21 +207,10 @@ fn sums_take_the_first_format_and_never_overflow() {
         ("9999999999999999999999999999999999999", "1", "10e36"),
     ];
     for (left, right, want) in table {
-        assert_eq!(
-            (amount(left) + amount(right)).to_string(),
-            want,
-            "{left} + {right}"
-        );
+        assert_eq!((amount(left) + amount(right)).to_string(), want, "{left} + {right}");
     }
     assert_eq!((amount("0") - amount("1Gi")).to_string(), "-1Gi");
-    assert_eq!(
-        ["100m", "1", "400m"]
-            .map(amount)
-            .into_iter()
-            .sum::<Amount>()
-            .to_string(),
-        "1500m"
-    );
+    assert_eq!(["100m", "1", "400m"].map(amount).into_iter().sum::<Amount>().to_string(), "1500m");
     let huge = amount("9999999999999999999999999999999999999e2147483000");
     assert!(huge + huge > huge);
 }
