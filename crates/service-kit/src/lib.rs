@@ -26,6 +26,8 @@ pub mod health;
 pub mod metrics;
 pub mod ops;
 
+pub mod rpc_status;
+
 pub use backoff::{Backoff, KeyedBackoff};
 pub use clock::{Clock, ManualClock};
 pub use health::Health;

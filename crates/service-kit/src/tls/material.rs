@@ -197,13 +197,20 @@ mod tests {
     #[test]
     fn files_make_an_identity_whose_debug_output_keeps_the_key() {
         let dir = tempfile::tempdir().unwrap();
-        let (cert, key) = Authority::new("ca").sign_pem("scheduler", &[], |_| ());
+        let (cert, key) = Authority::new("ca").sign("scheduler", &[]);
         let (cert_path, key_path) = (dir.path().join("a.crt"), dir.path().join("a.key"));
         std::fs::write(&cert_path, &cert).unwrap();
         std::fs::write(&key_path, &key).unwrap();
         let identity = Identity::from_pem_files(&cert_path, &key_path).unwrap();
         assert_eq!(identity.cert_chain().len(), 1);
         assert_eq!(format!("{identity:?}"), format!("Identity {{ origin: File({cert_path:?}), .. }}"));
+    }
+
+    #[test]
+    fn a_bundle_holds_every_authority_of_its_pem() {
+        let pem = Authority::new("one").pem + &Authority::new("two").pem;
+        assert_eq!(CaBundle::from_pem(pem.as_bytes(), "x").unwrap().roots().len(), 2);
+        assert!(matches!(CaBundle::from_pem(b"", "x"), Err(TlsError::NotPem { item: Item::CaCertificate, .. })));
     }
 
     #[test]
@@ -220,8 +227,8 @@ mod tests {
     #[test]
     fn what_is_not_a_pair_is_refused() {
         let ca = Authority::new("ca");
-        let (cert, key) = ca.sign_pem("a", &[], |_| ());
-        let (_, other_key) = ca.sign_pem("b", &[], |_| ());
+        let (cert, key) = ca.sign("a", &[]);
+        let (_, other_key) = ca.sign("b", &[]);
         for (cert, key, expected) in [
             (&cert, &other_key, "does not belong to the certificate"),
             (&key, &cert, "were the two paths exchanged?"),
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn certificates_are_refused_outside_their_time() {
-        let (cert, key) = Authority::new("ca").sign_pem("a", &[], |params| {
+        let (cert, key) = Authority::new("ca").sign_adjusted("a", &[], |params| {
             params.not_before = rcgen::date_time_ymd(2026, 1, 1);
             params.not_after = rcgen::date_time_ymd(2027, 1, 1);
         });

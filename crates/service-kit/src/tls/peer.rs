@@ -33,19 +33,24 @@ pub fn peer_identity(certs: &[CertificateDer<'_>]) -> Option<PeerIdentity> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::pem::PemObject;
+
     use super::super::testing::Authority;
     use super::*;
 
+    fn chain(common_name: &str, organizations: &[&str]) -> Vec<CertificateDer<'static>> {
+        let (pem, _) = Authority::new("ca").sign(common_name, organizations);
+        vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()]
+    }
+
     #[test]
     fn the_subject_is_user_and_groups() {
-        let ca = Authority::new("ca");
         for (common_name, organizations) in [
             ("system:node:node-1", vec!["system:nodes"]),
             ("admin", vec!["system:masters", "staff"]),
             ("nobody-special", vec![]),
         ] {
-            let identity = ca.sign(common_name, &organizations);
-            let peer = peer_identity(identity.cert_chain()).unwrap();
+            let peer = peer_identity(&chain(common_name, &organizations)).unwrap();
             assert_eq!(peer.common_name, common_name);
             assert_eq!(peer.organizations, organizations);
         }
@@ -55,7 +60,6 @@ mod tests {
     fn no_certificate_or_no_name_is_nobody() {
         assert_eq!(peer_identity(&[]), None);
         assert_eq!(peer_identity(&[CertificateDer::from(vec![1, 2, 3])]), None);
-        let unnamed = Authority::new("ca").sign("", &["system:masters"]);
-        assert_eq!(peer_identity(unnamed.cert_chain()), None);
+        assert_eq!(peer_identity(&chain("", &["system:masters"])), None);
     }
 }
