@@ -27,20 +27,12 @@ pub struct Cause {
 impl Cause {
     /// A cause from its parts, received now.
     pub fn received(context: TraceContext, revision: i64, committed_at: Option<Timestamp>) -> Self {
-        Self {
-            context,
-            revision,
-            committed_at,
-            received_at: Some(Timestamp::now()),
-        }
+        Self { context, revision, committed_at, received_at: Some(Timestamp::now()) }
     }
 
     /// A cause known by its context alone: the annotation `tracing.k8s.io/traceparent` (KEP-5915).
     pub fn from_context(context: TraceContext) -> Self {
-        Self {
-            context,
-            ..Self::default()
-        }
+        Self { context, ..Self::default() }
     }
 
     /// One cause is told from another by its write, not by when it was seen: a relist delivers it a second time.
@@ -63,10 +55,7 @@ impl Causes {
 
     /// No cause: a resync, a retry timer, a start-up.
     pub const fn none() -> Self {
-        Self {
-            newest: Vec::new(),
-            dropped: 0,
-        }
+        Self { newest: Vec::new(), dropped: 0 }
     }
 
     /// Adds one cause. A write that is already there changes nothing; beyond the limit the oldest is dropped and counted.
@@ -77,9 +66,7 @@ impl Causes {
         if !cause.context.is_valid() || self.newest.iter().any(|kept| kept.is_same_write(&cause)) {
             return;
         }
-        let position = self
-            .newest
-            .partition_point(|kept| kept.revision > cause.revision);
+        let position = self.newest.partition_point(|kept| kept.revision > cause.revision);
         self.newest.insert(position, cause);
         if self.newest.len() > Self::LIMIT {
             self.newest.pop();
@@ -108,9 +95,7 @@ impl Causes {
     /// Every cause but the one that is continued, newest first: a reconcile links to these.
     pub fn others(&self) -> impl Iterator<Item = &Cause> {
         let continued = self.newest_sampled();
-        self.newest
-            .iter()
-            .filter(move |cause| continued.is_none_or(|continued| !std::ptr::eq(*cause, continued)))
+        self.newest.iter().filter(move |cause| continued.is_none_or(|continued| !std::ptr::eq(*cause, continued)))
     }
 
     /// All kept causes, newest first.
@@ -157,11 +142,7 @@ mod tests {
     fn cause(revision: i64, sampled: bool) -> Cause {
         let flags = u8::from(sampled);
         let parent = format!("00-{:032x}-{:016x}-{flags:02x}", revision + 1, revision + 1);
-        Cause {
-            context: TraceContext::parse(&parent, ""),
-            revision,
-            ..Cause::default()
-        }
+        Cause { context: TraceContext::parse(&parent, ""), revision, ..Cause::default() }
     }
 
     fn revisions(causes: &Causes) -> Vec<i64> {
@@ -179,15 +160,8 @@ mod tests {
             ("more than the limit", many, (5..=20).rev().collect(), 4),
         ];
         for (name, merged, kept, dropped) in table {
-            let causes: Causes = merged
-                .into_iter()
-                .map(|revision| cause(revision, true))
-                .collect();
-            assert_eq!(
-                (revisions(&causes), causes.dropped()),
-                (kept, dropped),
-                "{name}"
-            );
+            let causes: Causes = merged.into_iter().map(|revision| cause(revision, true)).collect();
+            assert_eq!((revisions(&causes), causes.dropped()), (kept, dropped), "{name}");
         }
     }
 
@@ -201,18 +175,10 @@ mod tests {
 
     #[test]
     fn the_newest_sampled_is_continued_and_all_others_are_linked() {
-        let causes: Causes = [cause(1, true), cause(2, true), cause(3, false)]
-            .into_iter()
-            .collect();
+        let causes: Causes = [cause(1, true), cause(2, true), cause(3, false)].into_iter().collect();
         assert_eq!(causes.newest().map(|cause| cause.revision), Some(3));
         assert_eq!(causes.newest_sampled().map(|cause| cause.revision), Some(2));
-        assert_eq!(
-            causes
-                .others()
-                .map(|cause| cause.revision)
-                .collect::<Vec<_>>(),
-            [3, 1]
-        );
+        assert_eq!(causes.others().map(|cause| cause.revision).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]
@@ -224,10 +190,7 @@ mod tests {
 
     #[test]
     fn an_untraced_write_is_no_cause() {
-        let causes = Causes::from(Cause {
-            revision: 7,
-            ..Cause::default()
-        });
+        let causes = Causes::from(Cause { revision: 7, ..Cause::default() });
         assert!(causes.is_empty() && causes.total() == 0);
     }
 

@@ -35,12 +35,7 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// No context: what a request or a revision without a trace carries.
-    pub const NONE: Self = Self {
-        trace_id: 0,
-        span_id: 0,
-        flags: 0,
-        tracestate: None,
-    };
+    pub const NONE: Self = Self { trace_id: 0, span_id: 0, flags: 0, tracestate: None };
 
     /// Reads the two header values. Anything but a valid `traceparent` gives [`TraceContext::NONE`]; an invalid or
     /// overlong `tracestate` is dropped and the parent kept.
@@ -74,30 +69,18 @@ impl TraceContext {
 
     /// The context of the span that an OpenTelemetry context carries.
     pub fn from_otel(context: &opentelemetry::Context) -> Self {
-        if context.has_active_span() {
-            Self::from(context.span().span_context())
-        } else {
-            Self::NONE
-        }
+        if context.has_active_span() { Self::from(context.span().span_context()) } else { Self::NONE }
     }
 
     /// An OpenTelemetry context whose active span is this one, as a remote parent; empty for none.
     pub fn to_otel(&self) -> opentelemetry::Context {
         let context = opentelemetry::Context::new();
-        if self.is_valid() {
-            context.with_remote_span_context(self.span_context())
-        } else {
-            context
-        }
+        if self.is_valid() { context.with_remote_span_context(self.span_context()) } else { context }
     }
 
     /// The same as OpenTelemetry's own type, marked remote.
     pub fn span_context(&self) -> SpanContext {
-        let state = self
-            .tracestate
-            .as_deref()
-            .and_then(|state| state.parse().ok())
-            .unwrap_or_default();
+        let state = self.tracestate.as_deref().and_then(|state| state.parse().ok()).unwrap_or_default();
         SpanContext::new(
             TraceId::from(self.trace_id),
             SpanId::from(self.span_id),
@@ -114,23 +97,14 @@ impl TraceContext {
         let (Some(parent), None) = (parents.next(), parents.next()) else {
             return Self::NONE;
         };
-        let mut states = headers
-            .get_all(TRACESTATE)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+        let mut states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
         let state = match (states.next(), states.next()) {
             (None, _) => String::new(),
             (Some(only), None) => only.to_owned(),
             // A list header may be split; its order is its meaning.
-            (Some(first), Some(second)) => [first, second]
-                .into_iter()
-                .chain(states)
-                .collect::<Vec<_>>()
-                .join(","),
+            (Some(first), Some(second)) => [first, second].into_iter().chain(states).collect::<Vec<_>>().join(","),
         };
-        parent
-            .to_str()
-            .map_or(Self::NONE, |parent| Self::parse(parent, &state))
+        parent.to_str().map_or(Self::NONE, |parent| Self::parse(parent, &state))
     }
 
     /// Writes both headers, replacing what stood there; none removes them.
@@ -140,8 +114,7 @@ impl TraceContext {
         if !self.is_valid() {
             return;
         }
-        let value =
-            http::HeaderValue::from_str(&self.traceparent()).expect("a traceparent is ASCII");
+        let value = http::HeaderValue::from_str(&self.traceparent()).expect("a traceparent is ASCII");
         headers.insert(TRACEPARENT, value);
         if let Some(Ok(value)) = self.tracestate.as_deref().map(http::HeaderValue::from_str) {
             headers.insert(TRACESTATE, value);
@@ -150,11 +123,7 @@ impl TraceContext {
 
     /// The `traceparent` value, `""` for none.
     pub fn traceparent(&self) -> String {
-        if self.is_valid() {
-            self.to_string()
-        } else {
-            String::new()
-        }
+        if self.is_valid() { self.to_string() } else { String::new() }
     }
 
     /// The `tracestate` value, `""` when there is none.
@@ -174,20 +143,12 @@ impl TraceContext {
 
     /// The trace's id as 32 hexadecimal digits, the form that users copy; `""` for none.
     pub fn trace_id(&self) -> String {
-        if self.is_valid() {
-            format!("{:032x}", self.trace_id)
-        } else {
-            String::new()
-        }
+        if self.is_valid() { format!("{:032x}", self.trace_id) } else { String::new() }
     }
 
     /// The span's id as 16 hexadecimal digits; `""` for none.
     pub fn span_id(&self) -> String {
-        if self.is_valid() {
-            format!("{:016x}", self.span_id)
-        } else {
-            String::new()
-        }
+        if self.is_valid() { format!("{:016x}", self.span_id) } else { String::new() }
     }
 }
 
@@ -209,21 +170,13 @@ impl From<&SpanContext> for TraceContext {
 /// Prints the `traceparent`; the zero ids of none are printed as they are.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id, self.span_id, self.flags
-        )
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
     }
 }
 
 impl fmt::Debug for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_valid() {
-            write!(f, "TraceContext({self})")
-        } else {
-            f.write_str("TraceContext(none)")
-        }
+        if self.is_valid() { write!(f, "TraceContext({self})") } else { f.write_str("TraceContext(none)") }
     }
 }
 
@@ -295,31 +248,21 @@ mod tests {
             "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01extra",
         ];
         for case in cases {
-            assert_eq!(
-                TraceContext::parse(case, ""),
-                TraceContext::NONE,
-                "{case:?}"
-            );
+            assert_eq!(TraceContext::parse(case, ""), TraceContext::NONE, "{case:?}");
         }
     }
 
     #[test]
     fn a_later_version_is_read_by_its_known_prefix_and_sent_on_as_version_0() {
         let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff-what-comes";
-        assert_eq!(
-            TraceContext::parse(later, "").traceparent(),
-            PARENT.replace("-01", "-03")
-        );
+        assert_eq!(TraceContext::parse(later, "").traceparent(), PARENT.replace("-01", "-03"));
     }
 
     #[test]
     fn a_bad_tracestate_costs_only_itself() {
         for state in ["no-equals-sign", &format!("k={}", "v".repeat(600)), "k=ä"] {
             let context = TraceContext::parse(PARENT, state);
-            assert!(
-                context.is_valid() && context.tracestate().is_empty(),
-                "{state:?}"
-            );
+            assert!(context.is_valid() && context.tracestate().is_empty(), "{state:?}");
         }
     }
 

@@ -10,8 +10,14 @@
 pub mod attr;
 mod cause;
 mod context;
+mod setup;
+pub mod span;
 pub mod step;
+pub mod testing;
 
 pub use cause::{Cause, Causes};
 pub use context::{TRACEPARENT, TRACESTATE, TraceContext};
+pub use opentelemetry::KeyValue;
+pub use setup::{ExportStats, Guard, InitError, LogFormat, TelemetryConfig, dropped_spans, export_stats, init};
+pub use span::{Reconcile, SpanExt, TraceMode, Untraced, reconcile_span, self_started_span};
 pub use step::{ApiSteps, Journey, RequestDetail, Step, client_step};

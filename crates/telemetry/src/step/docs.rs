@@ -20,20 +20,9 @@ pub fn markdown() -> String {
 }
 
 fn table(page: &mut String, journey: Journey) -> std::fmt::Result {
-    write!(
-        page,
-        "\n## {}\n\n| step | who | what | span |\n|---|---|---|---|\n",
-        journey.id()
-    )?;
+    write!(page, "\n## {}\n\n| step | who | what | span |\n|---|---|---|---|\n", journey.id())?;
     journey.steps().try_for_each(|step: Step| {
-        writeln!(
-            page,
-            "| `{}` | {} | {} | `{}` |",
-            step.pattern(),
-            step.who(),
-            step.what(),
-            step.span()
-        )
+        writeln!(page, "| `{}` | {} | {} | `{}` |", step.pattern(), step.who(), step.what(), step.span())
     })
 }
 

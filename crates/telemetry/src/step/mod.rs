@@ -9,6 +9,7 @@ mod request;
 
 pub use catalogue::Step;
 pub use docs::markdown;
+pub(crate) use request::step_of_rpc;
 pub use request::{ApiSteps, RequestDetail, client_step};
 
 use std::borrow::Cow;
@@ -52,10 +53,7 @@ impl Journey {
 
     /// Its steps in the catalogue's order.
     pub fn steps(self) -> impl Iterator<Item = Step> {
-        Step::all()
-            .iter()
-            .copied()
-            .filter(move |step| step.journey() == self)
+        Step::all().iter().copied().filter(move |step| step.journey() == self)
     }
 }
 
@@ -71,11 +69,7 @@ impl Step {
     /// The id without an index, the same for all of an indexed step: `pod.create.5f[i]`.
     pub fn pattern(self) -> Cow<'static, str> {
         let Entry { id, indexed, .. } = self.entry();
-        if indexed {
-            Cow::Owned(format!("{id}[i]"))
-        } else {
-            Cow::Borrowed(id)
-        }
+        if indexed { Cow::Owned(format!("{id}[i]")) } else { Cow::Borrowed(id) }
     }
 
     /// Who does it: a component, or two when the step is an arrow between them.
@@ -123,20 +117,11 @@ impl FromStr for Step {
             // Only the canonical form: "+1" and "01" would be second spellings of one step.
             Some((name, digits)) => {
                 let index: u32 = digits.parse().map_err(|_| unknown())?;
-                (
-                    name,
-                    (index.to_string() == digits)
-                        .then_some(index)
-                        .ok_or_else(unknown)?
-                        .into(),
-                )
+                (name, (index.to_string() == digits).then_some(index).ok_or_else(unknown)?.into())
             }
             None => (id, None),
         };
-        let step = Self::all()
-            .iter()
-            .find(|step| step.entry().id == name)
-            .ok_or_else(unknown)?;
+        let step = Self::all().iter().find(|step| step.entry().id == name).ok_or_else(unknown)?;
         match (step.entry().indexed, index) {
             (true, Some(index)) => Ok(step.with_index(index)),
             (false, None) => Ok(*step),
@@ -155,10 +140,7 @@ mod tests {
     fn every_step_has_its_own_id_and_the_id_reads_back() {
         let mut seen = HashSet::new();
         for step in Step::all() {
-            assert!(
-                seen.insert(step.id()),
-                "{step} stands twice in the catalogue"
-            );
+            assert!(seen.insert(step.id()), "{step} stands twice in the catalogue");
             assert_eq!(step.id().parse(), Ok(*step));
             assert!(!step.who().is_empty() && !step.what().is_empty() && !step.span().is_empty());
             assert!(step.id().starts_with(&format!("{}.", step.journey().id())));
@@ -175,14 +157,7 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        for id in [
-            "",
-            "pod.create",
-            "pod.create.2z",
-            "pod.create.5f",
-            "pod.create.2a[0]",
-            "pod.create.5f[01]",
-        ] {
+        for id in ["", "pod.create", "pod.create.2z", "pod.create.5f", "pod.create.2a[0]", "pod.create.5f[01]"] {
             assert!(id.parse::<Step>().is_err(), "{id:?}");
         }
     }
@@ -191,12 +166,6 @@ mod tests {
     fn the_catalogue_is_in_journey_order() {
         let journeys: Vec<_> = Step::all().iter().map(|step| step.journey()).collect();
         assert!(journeys.is_sorted());
-        assert_eq!(
-            Journey::ALL
-                .iter()
-                .flat_map(|journey| journey.steps())
-                .count(),
-            Step::all().len()
-        );
+        assert_eq!(Journey::ALL.iter().flat_map(|journey| journey.steps()).count(), Step::all().len());
     }
 }

@@ -47,16 +47,8 @@ impl ApiSteps {
 
     /// The steps of `verb` (`create`, `update`, `patch`, `delete` ...) on `resource` (its plural) and `subresource` (`""`, `status`,
     /// `binding`).
-    pub fn for_request(
-        resource: &str,
-        verb: &str,
-        subresource: &str,
-        detail: RequestDetail,
-    ) -> Self {
-        let commit = |step| Self {
-            commit: Some(step),
-            ..Self::NONE
-        };
+    pub fn for_request(resource: &str, verb: &str, subresource: &str, detail: RequestDetail) -> Self {
+        let commit = |step| Self { commit: Some(step), ..Self::NONE };
         match (resource, verb, subresource) {
             ("pods", "create", "") => Self {
                 request: None,
@@ -68,14 +60,9 @@ impl ApiSteps {
                 answer: Some(Step::PodCreate2f),
             },
             ("pods", "create", "binding") => commit(Step::PodCreate4a),
-            ("pods", "update" | "patch", "status") if detail.from_kubelet => {
-                commit(Step::PodCreate6b)
-            }
+            ("pods", "update" | "patch", "status") if detail.from_kubelet => commit(Step::PodCreate6b),
             ("pods", "delete", "") if detail.removes => commit(Step::PodDelete9b),
-            ("pods", "delete", "") => Self {
-                answer: Some(Step::PodDelete3),
-                ..commit(Step::PodDelete2)
-            },
+            ("pods", "delete", "") => Self { answer: Some(Step::PodDelete3), ..commit(Step::PodDelete2) },
             (WORKLOADS!(), "create" | "update" | "patch", "") => Self {
                 request: None,
                 authenticate: Some(Step::WorkloadApply1a),
@@ -94,12 +81,7 @@ impl ApiSteps {
 /// The step of a client's request span, for the same arguments as [`ApiSteps::for_request`].
 ///
 /// A kubelet's last delete is no step of its own: `pod.delete.9b` is the removal that it causes.
-pub fn client_step(
-    resource: &str,
-    verb: &str,
-    subresource: &str,
-    detail: RequestDetail,
-) -> Option<Step> {
+pub fn client_step(resource: &str, verb: &str, subresource: &str, detail: RequestDetail) -> Option<Step> {
     match (resource, verb, subresource) {
         ("pods", "create", "") => Some(Step::PodCreate1),
         ("pods", "create", "binding") => Some(Step::PodCreate3e),
@@ -109,6 +91,36 @@ pub fn client_step(
         (WORKLOADS!(), "update" | "patch", "status") => Some(Step::WorkloadApply4a),
         _ => None,
     }
+}
+
+impl ApiSteps {
+    /// As [`ApiSteps::for_request`], for a call of one of our services.
+    pub fn for_rpc(path: &str, detail: RequestDetail) -> Self {
+        rpc(path)
+            .map_or(Self::NONE, |(resource, verb, subresource)| Self::for_request(&resource, verb, subresource, detail))
+    }
+}
+
+/// As [`client_step`], for a call of one of our services.
+pub(crate) fn step_of_rpc(path: &str, detail: RequestDetail) -> Option<Step> {
+    let (resource, verb, subresource) = rpc(path)?;
+    client_step(&resource, verb, subresource, detail)
+}
+
+/// Resource, verb and subresource of a method; a service is called after the plural of its kind.
+fn rpc(path: &str) -> Option<(String, &'static str, &'static str)> {
+    let (kinds, method) = path.strip_prefix("/traceplane.v1.")?.split_once('/')?;
+    let (verb, subresource) = match method {
+        "Create" => ("create", ""),
+        "Update" => ("update", ""),
+        "UpdateStatus" => ("update", "status"),
+        "Patch" => ("patch", ""),
+        "PatchStatus" => ("patch", "status"),
+        "Delete" => ("delete", ""),
+        "Bind" => ("create", "binding"),
+        _ => return None,
+    };
+    Some((kinds.to_ascii_lowercase(), verb, subresource))
 }
 
 /// The resources of `workload.apply`, as a pattern: one list for both sides of a request.
@@ -123,108 +135,52 @@ use WORKLOADS;
 mod tests {
     use super::*;
 
-    const PLAIN: RequestDetail = RequestDetail {
-        removes: false,
-        from_kubelet: false,
-    };
-    const KUBELET: RequestDetail = RequestDetail {
-        removes: false,
-        from_kubelet: true,
-    };
-    const REMOVES: RequestDetail = RequestDetail {
-        removes: true,
-        from_kubelet: true,
-    };
+    const PLAIN: RequestDetail = RequestDetail { removes: false, from_kubelet: false };
+    const KUBELET: RequestDetail = RequestDetail { removes: false, from_kubelet: true };
+    const REMOVES: RequestDetail = RequestDetail { removes: true, from_kubelet: true };
 
     #[test]
     fn each_request_commits_the_step_that_the_contract_names() {
         let table = [
-            (
-                "pods",
-                "create",
-                "",
-                PLAIN,
-                Some(Step::PodCreate1),
-                Some(Step::PodCreate2e),
-            ),
-            (
-                "pods",
-                "create",
-                "binding",
-                PLAIN,
-                Some(Step::PodCreate3e),
-                Some(Step::PodCreate4a),
-            ),
-            (
-                "pods",
-                "patch",
-                "status",
-                KUBELET,
-                Some(Step::PodCreate6a),
-                Some(Step::PodCreate6b),
-            ),
+            ("pods", "create", "", PLAIN, Some(Step::PodCreate1), Some(Step::PodCreate2e)),
+            ("pods", "create", "binding", PLAIN, Some(Step::PodCreate3e), Some(Step::PodCreate4a)),
+            ("pods", "patch", "status", KUBELET, Some(Step::PodCreate6a), Some(Step::PodCreate6b)),
             ("pods", "patch", "status", PLAIN, None, None),
-            (
-                "pods",
-                "delete",
-                "",
-                PLAIN,
-                Some(Step::PodDelete1),
-                Some(Step::PodDelete2),
-            ),
+            ("pods", "delete", "", PLAIN, Some(Step::PodDelete1), Some(Step::PodDelete2)),
             ("pods", "delete", "", REMOVES, None, Some(Step::PodDelete9b)),
-            (
-                "deployments",
-                "create",
-                "",
-                PLAIN,
-                Some(Step::WorkloadApply1),
-                Some(Step::WorkloadApply1e),
-            ),
-            (
-                "replicasets",
-                "patch",
-                "",
-                PLAIN,
-                Some(Step::WorkloadApply1),
-                Some(Step::WorkloadApply1e),
-            ),
-            (
-                "deployments",
-                "update",
-                "status",
-                PLAIN,
-                Some(Step::WorkloadApply4a),
-                Some(Step::WorkloadApply4b),
-            ),
+            ("deployments", "create", "", PLAIN, Some(Step::WorkloadApply1), Some(Step::WorkloadApply1e)),
+            ("replicasets", "patch", "", PLAIN, Some(Step::WorkloadApply1), Some(Step::WorkloadApply1e)),
+            ("deployments", "update", "status", PLAIN, Some(Step::WorkloadApply4a), Some(Step::WorkloadApply4b)),
             ("endpointslices", "create", "", PLAIN, None, None),
             ("leases", "update", "", KUBELET, None, None),
             ("pods", "get", "", PLAIN, None, None),
         ];
         for (resource, verb, subresource, detail, client, commit) in table {
             let case = format!("{verb} {resource}/{subresource} {detail:?}");
-            assert_eq!(
-                client_step(resource, verb, subresource, detail),
-                client,
-                "client: {case}"
-            );
-            assert_eq!(
-                ApiSteps::for_request(resource, verb, subresource, detail).commit,
-                commit,
-                "commit: {case}"
-            );
+            assert_eq!(client_step(resource, verb, subresource, detail), client, "client: {case}");
+            assert_eq!(ApiSteps::for_request(resource, verb, subresource, detail).commit, commit, "commit: {case}");
+        }
+    }
+
+    #[test]
+    fn a_method_is_the_request_it_stands_for() {
+        let table = [
+            ("/traceplane.v1.Pods/Create", Some(Step::PodCreate2e)),
+            ("/traceplane.v1.Pods/Bind", Some(Step::PodCreate4a)),
+            ("/traceplane.v1.Pods/UpdateStatus", Some(Step::PodCreate6b)),
+            ("/traceplane.v1.ReplicaSets/Patch", Some(Step::WorkloadApply1e)),
+            ("/traceplane.v1.Deployments/UpdateStatus", Some(Step::WorkloadApply4b)),
+            ("/traceplane.v1.Pods/Watch", None),
+            ("/other.v1.Pods/Create", None),
+        ];
+        for (path, commit) in table {
+            assert_eq!(ApiSteps::for_rpc(path, KUBELET).commit, commit, "{path}");
         }
     }
 
     #[test]
     fn a_pod_is_terminating_once_the_delete_is_answered() {
-        assert_eq!(
-            ApiSteps::for_request("pods", "delete", "", PLAIN).answer,
-            Some(Step::PodDelete3)
-        );
-        assert_eq!(
-            ApiSteps::for_request("pods", "delete", "", REMOVES).answer,
-            None
-        );
+        assert_eq!(ApiSteps::for_request("pods", "delete", "", PLAIN).answer, Some(Step::PodDelete3));
+        assert_eq!(ApiSteps::for_request("pods", "delete", "", REMOVES).answer, None);
     }
 }

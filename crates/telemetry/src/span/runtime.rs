@@ -1,0 +1,67 @@
+//! The runtime client: calls over the Container Runtime Interface and what they are for.
+//!
+//! A container's start is one step with three calls inside (pull, create, start), so that a slow image is told from a
+//! slow start.
+
+use tracing::Span;
+
+use super::{SpanExt, child, child_call};
+use crate::{Step, attr};
+
+/// Creating the sandbox (pause) and attaching its network.
+pub fn run_sandbox() -> Span {
+    child_call("run sandbox", Some(Step::PodCreate5c))
+}
+
+/// Mounting volumes, config maps and secrets.
+pub fn mount_volumes() -> Span {
+    child("mount volumes", Some(Step::PodCreate5d))
+}
+
+/// Init container `index` from pull to exit.
+pub fn init_container(container: &str, index: u32) -> Span {
+    around("run init container", Step::PodCreate5e(index), container)
+}
+
+/// Container `index` from pull to started.
+pub fn container(container: &str, index: u32) -> Span {
+    around("start container", Step::PodCreate5f(index), container)
+}
+
+/// Pulling an image, inside the start of a container.
+pub fn pull_image(image: &str) -> Span {
+    let span = child_call("pull image", None);
+    span.attr(attr::CONTAINER_IMAGE_NAME, image.to_owned());
+    span
+}
+
+/// The runtime's CreateContainer.
+pub fn create_container() -> Span {
+    child_call("create container", None)
+}
+
+/// The runtime's StartContainer; the span around it is [`container`] or [`init_container`].
+pub fn start_container() -> Span {
+    child_call("run container", None)
+}
+
+/// TERM to container `index`, until it exits or its grace ends.
+pub fn stop_container(container: &str, index: u32) -> Span {
+    around("stop container", Step::PodDelete7(index), container)
+}
+
+/// KILL to container `index`, because its grace ran out.
+pub fn kill_container(container: &str, index: u32) -> Span {
+    around("kill container", Step::PodDelete8(index), container)
+}
+
+/// Stopping and removing the sandbox.
+pub fn remove_sandbox() -> Span {
+    child_call("remove sandbox", Some(Step::PodDelete9a))
+}
+
+fn around(name: &'static str, step: Step, container: &str) -> Span {
+    let span = child(name, Some(step));
+    span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
+    span
+}
