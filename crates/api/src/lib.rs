@@ -7,15 +7,20 @@
 //! Structs that Go holds by value are plain fields (`pod.spec.node_name`), Go pointers are `Option`s. As in Go, an empty string, zero or an
 //! empty list means "not set" wherever the field is not an `Option`.
 
+pub mod controller_ref;
 mod error;
 pub mod field;
 pub mod json;
 mod kind;
 pub mod names;
+pub mod pod_conditions;
+pub mod pod_resources;
+pub mod qos;
 pub mod quantity;
 mod quoted;
 pub mod rpc;
 pub mod selector;
+pub mod template_hash;
 
 pub use error::{Denied, Details, Error, Reason, Result, StatusCause};
 pub use generated::{KINDS, visit_kind};

@@ -9,6 +9,7 @@
 //! any sum of real resources; more are rounded away from zero in the same way, and no operation overflows.
 
 mod canonical;
+mod message;
 mod parse;
 
 use std::cmp::Ordering;
@@ -17,6 +18,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
 
 pub use canonical::canonical;
+pub use message::{amounts, quantities};
 pub use parse::ParseError;
 
 /// The exponent of the smallest step, 10^-9.

@@ -64,16 +64,16 @@ impl<'de> Deserialize<'de> for Quantity {
                 f.write_str("a quantity like \"500m\" or \"1Gi\"")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Quantity, E> {
-                Ok(Quantity { string: text.to_owned() })
+                Quantity::parse(text.trim()).map_err(E::custom)
             }
             fn visit_i64<E: Error>(self, number: i64) -> Result<Quantity, E> {
-                Ok(Quantity { string: number.to_string() })
+                self.visit_str(&number.to_string())
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<Quantity, E> {
-                Ok(Quantity { string: number.to_string() })
+                self.visit_str(&number.to_string())
             }
             fn visit_f64<E: Error>(self, number: f64) -> Result<Quantity, E> {
-                Ok(Quantity { string: number.to_string() })
+                self.visit_str(&number.to_string())
             }
         }
         deserializer.deserialize_any(QuantityVisitor)

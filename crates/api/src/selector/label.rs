@@ -11,7 +11,9 @@ use std::fmt;
 
 use super::ParseError;
 use crate::field::{ErrorList, FieldError, Json, Path};
+use crate::meta::v1::LabelSelector;
 use crate::names;
+use crate::quoted::quoted;
 
 /// How a requirement relates a label's value to its own values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -176,6 +178,26 @@ impl Selector {
             operator: Operator::Equals,
             values: BTreeSet::from([value.clone()]),
         }))
+    }
+
+    /// Reads the selector of an object. One that is missing selects nothing, an empty one everything.
+    pub fn of(selector: Option<&LabelSelector>) -> Result<Self, ParseError> {
+        let Some(selector) = selector else {
+            return Ok(Selector::nothing());
+        };
+        let labels = selector.match_labels.iter();
+        let labels = labels.map(|(key, value)| Requirement::new(key, Operator::Equals, [value]));
+        let expressions = selector.match_expressions.iter().map(|expression| {
+            let operator = match expression.operator.as_str() {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                other => return Err(ParseError(format!("{} is not a valid label selector operator", quoted(other)))),
+            };
+            Requirement::new(&expression.key, operator, &expression.values)
+        });
+        Ok(Selector::all_of(labels.chain(expressions).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// True if nothing is left out.

@@ -127,6 +127,33 @@ fn nothing_and_everything_differ() {
 }
 
 #[test]
+fn an_objects_selector_is_read() {
+    use crate::meta::v1::LabelSelectorRequirement;
+    let expression = |operator: &str, values: &[&str]| LabelSelectorRequirement {
+        key: "tier".into(),
+        operator: operator.into(),
+        values: values.iter().map(|v| (*v).to_owned()).collect(),
+    };
+    let of = |expressions: Vec<LabelSelectorRequirement>| {
+        let selector = LabelSelector { match_labels: labels(&[("app", "web")]), match_expressions: expressions };
+        Selector::of(Some(&selector))
+    };
+    assert_eq!(Selector::of(None), Ok(Selector::nothing()));
+    assert_eq!(Selector::of(Some(&LabelSelector::default())), Ok(Selector::everything()));
+    assert_eq!(of(vec![]), Ok(select("app=web")));
+    let all = vec![
+        expression("In", &["b", "a"]),
+        expression("NotIn", &["c"]),
+        expression("Exists", &[]),
+        expression("DoesNotExist", &[]),
+    ];
+    assert_eq!(of(all), Ok(select("app=web,tier in (a,b),tier notin (c),tier,!tier")));
+    let unknown = of(vec![expression("Like", &[])]).unwrap_err();
+    assert_eq!(unknown.to_string(), "\"Like\" is not a valid label selector operator");
+    assert!(of(vec![expression("In", &[])]).is_err());
+}
+
+#[test]
 fn requirements_are_checked() {
     let no = Vec::<String>::new();
     assert!(Requirement::new("a", Operator::In, no.clone()).is_err());
