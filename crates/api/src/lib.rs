@@ -10,6 +10,7 @@
 pub mod controller_ref;
 mod error;
 pub mod field;
+mod int_or_percent;
 pub mod json;
 mod kind;
 pub mod names;
@@ -21,6 +22,7 @@ mod quoted;
 pub mod rpc;
 pub mod selector;
 pub mod template_hash;
+pub mod tolerations;
 
 pub use error::{Denied, Details, Error, Reason, Result, StatusCause};
 pub use generated::{KINDS, visit_kind};
