@@ -48,7 +48,7 @@ pub struct Event<K: Resource> {
     /// The object after it; before it, for a removal.
     #[prost(message, required, tag = "2")]
     pub object: K,
-    /// Who did it; absent in the events that a watch starts with when it lists.
+    /// Who did it. In the events with which a watch starts, who last wrote the object.
     #[prost(message, optional, tag = "3")]
     pub cause: Option<Cause>,
 }

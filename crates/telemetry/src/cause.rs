@@ -22,12 +22,15 @@ pub struct Cause {
     pub committed_at: Option<Timestamp>,
     /// When this process received the event, by its own clock.
     pub received_at: Option<Timestamp>,
+    /// The event told what exists (a start, a relist), not what just happened. Whether the work that the write asks for
+    /// was done before is not known: a run that finds it undone continues the trace, one that finds it done leaves none.
+    pub replayed: bool,
 }
 
 impl Cause {
     /// A cause from its parts, received now.
     pub fn received(context: TraceContext, revision: i64, committed_at: Option<Timestamp>) -> Self {
-        Self { context, revision, committed_at, received_at: Some(Timestamp::now()) }
+        Self { context, revision, committed_at, received_at: Some(Timestamp::now()), replayed: false }
     }
 
     /// A cause known by its context alone: the annotation `tracing.k8s.io/traceparent` (KEP-5915).

@@ -21,7 +21,12 @@ struct Idle(Arc<AtomicBool>);
 
 /// The parent context of an idle root.
 pub(super) fn root_context() -> Context {
-    Context::new().with_value(Idle(Arc::new(AtomicBool::new(true))))
+    under(&Context::new())
+}
+
+/// The same below `parent`: a span that is exported only if something changes inside it.
+pub(super) fn under(parent: &Context) -> Context {
+    parent.with_value(Idle(Arc::new(AtomicBool::new(true))))
 }
 
 /// Whether `cx` lies under a root that has done nothing yet.
@@ -60,7 +65,9 @@ impl<P: SpanProcessor> SkipIdle<P> {
 
 impl<P: SpanProcessor> SpanProcessor for SkipIdle<P> {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        if let (false, Some(idle)) = (cx.has_active_span(), cx.get::<Idle>()) {
+        // Only the topmost span of this process: below it the active span is a local one.
+        let topmost = !cx.has_active_span() || cx.span().span_context().is_remote();
+        if let (true, Some(idle)) = (topmost, cx.get::<Idle>()) {
             self.open.fetch_add(1, Ordering::AcqRel);
             self.roots().insert(span.span_context().span_id(), idle.clone());
         }

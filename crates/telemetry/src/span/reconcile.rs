@@ -129,6 +129,7 @@ impl<'a> Reconcile<'a> {
 /// Starts the span of a run and makes the spans of the wait before it. Run the reconciler inside (`Instrument`).
 ///
 /// - With a sampled cause: a child of the newest one ([`TraceMode::Continue`]) or a root that links to all.
+/// - With one that was replayed (a start, a relist): the same, but exported only if a client writes inside it.
 /// - With unsampled causes only: nothing is recorded, but the context is carried, so that effects stay unsampled.
 /// - Without a cause: a new root, linked to [`Reconcile::last_known`]. It is exported only if a client writes inside it:
 ///   a resync that changes nothing makes no spans.
@@ -168,6 +169,11 @@ pub fn delivered(cause: &Cause, object: &ObjectRef<'_>, step: Option<Step>) {
 }
 
 fn continue_cause(run: &Reconcile<'_>, cause: &Cause, name: &str) -> Span {
+    if cause.replayed {
+        let span = with_parent(name, None, idle::under(&cause.context.to_otel()));
+        run.causes.others().for_each(|other| _ = span.link(&other.context));
+        return span;
+    }
     let wait = |step| Wait { parent: cause, object: &run.object, step };
     if run.attempt <= 1 {
         wait(run.steps.watch).watch();
