@@ -11,9 +11,11 @@
 //!
 //! It does not know the store, the API client or any kind of object; of `api` it uses only the error type.
 
-pub mod chain;
+mod run;
 pub mod shutdown;
 pub mod supervisor;
+
+pub mod chain;
 
 pub mod backoff;
 pub mod clock;
@@ -34,5 +36,6 @@ pub use health::Health;
 pub use listener::{Connection, Limits, Listener};
 pub use metrics::Metrics;
 pub use retry::{Failure, RetryPolicy, retry};
+pub use run::run;
 pub use shutdown::Shutdown;
 pub use supervisor::{OnFailure, Supervisor};
