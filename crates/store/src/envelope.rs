@@ -102,7 +102,7 @@ impl Envelope {
 }
 
 /// Appends the cause of a write, which makes `value` what is put into the store.
-pub(crate) fn seal(value: &[u8], origin: &TraceContext, now: Timestamp) -> Result<Vec<u8>> {
+pub(crate) fn seal(value: &[u8], origin: &TraceContext, now: Timestamp) -> Result<Bytes> {
     if !value.starts_with(MAGIC) {
         return Err(Error::Internal("only envelopes can be stored".to_owned()));
     }
@@ -116,7 +116,7 @@ pub(crate) fn seal(value: &[u8], origin: &TraceContext, now: Timestamp) -> Resul
     sealed.put_slice(value);
     encode_key(CAUSE_FIELD, WireType::LengthDelimited, &mut sealed);
     cause.encode_length_delimited(&mut sealed).expect("the buffer grows, and encoding has no other error");
-    Ok(sealed)
+    Ok(sealed.into())
 }
 
 /// Undoes [`seal`]: the value as it was written, and its cause. Never fails, see the module's head.
@@ -181,4 +181,103 @@ struct StoredCause {
     tracestate: String,
     #[prost(fixed64, tag = "3")]
     commit_time_unix_nano: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn envelope(raw: &[u8]) -> Envelope {
+        Envelope { api_version: "apps/v1".to_owned(), kind: "Deployment".to_owned(), raw: Bytes::copy_from_slice(raw) }
+    }
+
+    fn origin() -> TraceContext {
+        TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=state")
+    }
+
+    #[test]
+    fn is_laid_out_as_kubernetes_lays_it_out() {
+        let value = envelope(b"\x0a\x01x").encode();
+        // Written out by hand from the definition of runtime.Unknown.
+        let expected = b"k8s\0\x0a\x15\x0a\x07apps/v1\x12\x0aDeployment\x12\x03\x0a\x01x";
+        assert_eq!(value.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn reads_what_kubernetes_writes() {
+        // Go writes the empty encoding and type, too.
+        let value = Bytes::from_static(b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x02hi\x1a\x00\x22\x00");
+        let read = Envelope::decode(&value).unwrap();
+        assert_eq!((read.api_version.as_str(), read.kind.as_str(), &read.raw[..]), ("v1", "Namespace", &b"hi"[..]));
+        assert_eq!(open(value.clone(), Revision::new(7)).0, value);
+    }
+
+    #[test]
+    fn the_object_is_a_slice_of_the_value() {
+        let value = envelope(&[7; 1000]).encode();
+        let raw = Envelope::decode(&value).unwrap().raw;
+        assert!(value.as_ptr_range().contains(&raw.as_ptr()), "the object was copied");
+    }
+
+    #[test]
+    fn sealing_and_opening_gives_value_and_cause_back() {
+        let now = Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap();
+        let value = envelope(b"object").encode();
+        let sealed = seal(&value, &origin(), now).unwrap();
+        assert_eq!(Envelope::decode(&sealed), Ok(envelope(b"object")), "readers without causes skip the field");
+        let (opened, cause) = open(sealed, Revision::new(7));
+        assert_eq!(opened, value);
+        assert_eq!((cause.context, cause.revision, cause.committed_at), (origin(), 7, Some(now)));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_named_and_passed_through() {
+        let json = Bytes::from_static(b"{\"kind\":\"Custom\"}");
+        assert_eq!(Envelope::decode(&json), Err(EnvelopeError::NotAnEnvelope(b"{\"ki".to_vec())));
+        let (opened, cause) = open(json.clone(), Revision::new(7));
+        assert_eq!(opened, json);
+        assert_eq!((cause.context.is_valid(), cause.revision, cause.committed_at), (false, 7, None));
+
+        let unknown = Unknown { content_encoding: "gzip".to_owned(), ..Unknown::default() };
+        let zipped = Bytes::from([MAGIC.as_slice(), &unknown.encode_to_vec()].concat());
+        assert!(matches!(Envelope::decode(&zipped), Err(EnvelopeError::Unsupported { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_survives(raw: Vec<u8>, api_version: String, kind: String, nanos in 0i64..) {
+            let written = Envelope { api_version, kind, raw: raw.into() };
+            let value = written.encode();
+            prop_assert_eq!(&Envelope::decode(&value).unwrap(), &written);
+            let now = Timestamp::from_nanosecond(nanos.into()).unwrap();
+            let (opened, cause) = open(seal(&value, &origin(), now).unwrap(), Revision::new(1));
+            prop_assert_eq!(opened, value);
+            prop_assert_eq!(cause.committed_at, Some(now));
+        }
+
+        #[test]
+        fn garbage_is_an_error_and_never_a_panic(garbage: Vec<u8>) {
+            let value = Bytes::from([MAGIC.as_slice(), &garbage].concat());
+            let _ = Envelope::decode(&value);
+            let (opened, _) = open(value.clone(), Revision::new(1));
+            prop_assert!(value.starts_with(&opened));
+        }
+
+        #[test]
+        fn a_damaged_value_is_an_error_and_never_a_panic(position: prop::sample::Index, bit in 0u8..8, cut: bool) {
+            let sealed = seal(&envelope(b"object").encode(), &origin(), Timestamp::now()).unwrap();
+            let mut damaged = sealed.to_vec();
+            let position = position.index(damaged.len());
+            damaged[position] ^= 1 << bit;
+            if cut {
+                damaged.truncate(position);
+            }
+            let damaged = Bytes::from(damaged);
+            let _ = Envelope::decode(&damaged);
+            let (opened, _) = open(damaged.clone(), Revision::new(1));
+            prop_assert!(damaged.starts_with(&opened));
+        }
+    }
 }

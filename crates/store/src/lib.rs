@@ -13,11 +13,17 @@ mod keys;
 mod revision;
 mod store;
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod envelope;
+mod etcd;
 mod memory;
+mod traced;
 
 pub use error::{Error, Result};
+pub use etcd::{EtcdConfig, EtcdStore, EtcdTls};
 pub use event::{Batch, Event, EventKind, WatchStream};
 pub use memory::MemoryStore;
 pub use revision::Revision;
 pub use store::{Entry, ListOptions, Listing, Store, WriteContext};
+pub use traced::Traced;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What tests are built from.
+
+pub mod etcd;

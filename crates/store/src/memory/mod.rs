@@ -64,7 +64,7 @@ impl MemoryStore {
         if key.len() + sealed.len() > MAX_REQUEST_BYTES {
             return Err(Error::TooLarge { key, size: sealed.len(), limit: "1.5 MiB, as in etcd" });
         }
-        let revision = self.shared.enter()?.history.commit(key, change, sealed.into())?;
+        let revision = self.shared.enter()?.history.commit(key, change, sealed)?;
         self.shared.news.send_replace(());
         Ok(revision)
     }
