@@ -1,1 +1,6 @@
 //! Placeholder.
+
+pub mod cache;
+pub mod patch;
+pub mod registry;
+pub mod request;
