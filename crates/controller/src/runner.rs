@@ -1,0 +1,122 @@
+//! Takes keys from a queue and runs a reconciler on them, inside the span that continues their causes.
+
+use crate::{Item, Key, WorkQueue};
+use service_kit::{OnFailure, Shutdown, Supervisor};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::span::reconcile::RunSteps;
+use telemetry::span::{ObjectRef, Reconcile, SpanExt, Timing, TraceMode, reconcile_span};
+use telemetry::{Causes, TraceContext};
+use tracing::{Instrument, Span, debug, warn};
+
+/// A controller as its spans and logs know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Controller {
+    /// "replicaset".
+    pub name: &'static str,
+    /// Kind of the objects that its keys name.
+    pub kind: &'static str,
+    /// Steps of a journey that its watch, its queue and its runs are.
+    pub steps: RunSteps,
+    /// How its runs relate to their causes.
+    pub mode: TraceMode,
+    /// Runs at the same time, of different keys. At least 1.
+    pub workers: usize,
+}
+
+/// How a run ended, if it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do until the next event.
+    Done,
+    /// The key shall run again after this time, even without an event.
+    After(Duration),
+}
+
+/// A failed run of more attempts than this is logged as a warning; the first ones are often conflicts that pass.
+const QUIET_ATTEMPTS: u32 = 3;
+
+/// Starts the workers; they end with the queue. A run that fails is tried again after a back-off, with the same causes.
+///
+/// `last_known` gives the context of an object's newest revision: a run without a cause links to it.
+pub fn run<E: Display>(
+    controller: Controller,
+    queue: WorkQueue<Key>,
+    last_known: impl Fn(&Key) -> TraceContext + Send + Sync + 'static,
+    reconcile: impl AsyncFnShared<E>,
+    supervisor: &Supervisor,
+    shutdown: &Shutdown,
+) {
+    let reconcile = Arc::new(reconcile);
+    let last_known = Arc::new(last_known);
+    for worker in 0..controller.workers.max(1) {
+        let (queue, reconcile, last_known) = (queue.clone(), Arc::clone(&reconcile), Arc::clone(&last_known));
+        let shutdown = shutdown.clone();
+        supervisor.spawn(format!("{} worker {worker}", controller.name), OnFailure::StopService, async move {
+            while let Some(item) = queue.next().await {
+                let span = span(&controller, &item, last_known(&item.key));
+                let result = reconcile.call(item.key.clone(), item.causes.clone()).instrument(span.clone()).await;
+                finish(&controller, &queue, item, result, &span);
+                if shutdown.is_triggered() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+/// An async function of a key and the causes of its run. Implemented by closures that return a future.
+pub trait AsyncFnShared<E>: Send + Sync + 'static {
+    /// One run.
+    fn call(&self, key: Key, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send;
+}
+
+impl<E, F, Fut> AsyncFnShared<E> for F
+where
+    F: Fn(Key, Causes) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Outcome, E>> + Send,
+{
+    fn call(&self, key: Key, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send {
+        self(key, causes)
+    }
+}
+
+fn span(controller: &Controller, item: &Item<Key>, last_known: TraceContext) -> Span {
+    let object = ObjectRef { kind: controller.kind, namespace: &item.key.namespace, name: &item.key.name, uid: "" };
+    reconcile_span(&Reconcile {
+        timing: Timing::starting_now(Some(item.enqueued_at)),
+        steps: controller.steps,
+        mode: controller.mode,
+        attempt: item.attempt,
+        last_known,
+        ..Reconcile::new(controller.name, object, &item.causes)
+    })
+}
+
+fn finish<E: Display>(
+    controller: &Controller,
+    queue: &WorkQueue<Key>,
+    item: Item<Key>,
+    result: Result<Outcome, E>,
+    span: &Span,
+) {
+    match result {
+        Ok(outcome) => {
+            queue.done(&item);
+            if let Outcome::After(delay) = outcome {
+                queue.add_after(item.key, delay);
+            }
+        }
+        Err(error) => {
+            span.fail("ReconcileError", &error);
+            let (key, attempt) = (item.key.clone(), item.attempt);
+            let delay = queue.failed(item);
+            if attempt > QUIET_ATTEMPTS {
+                warn!(controller = controller.name, %key, attempt, ?delay, %error, "the run failed, trying again");
+            } else {
+                debug!(controller = controller.name, %key, attempt, ?delay, %error, "the run failed, trying again");
+            }
+        }
+    }
+}
