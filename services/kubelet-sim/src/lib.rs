@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Placeholder head, rewritten when the parts stand.
+
+pub mod cri;
+pub mod runtime;

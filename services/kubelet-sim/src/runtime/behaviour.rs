@@ -1,0 +1,305 @@
+//! How a simulated image behaves, as one flat set of settings.
+//!
+//! The same keys stand in the image catalogue and, behind `sim.traceplane.dev/`, in the annotations of a pod, so there is one
+//! reference for both (docs/kubelet-sim.md). Settings are layered: built-in defaults, then the catalogue's matching entries in their
+//! order, then the pod's annotations, then the annotations for one container (`sim.traceplane.dev/<container>.<key>`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::cri::Signal;
+
+/// What goes before a key in an annotation.
+pub const ANNOTATION_PREFIX: &str = "sim.traceplane.dev/";
+
+/// Everything that can be said about an image's behaviour. A time of `None` means "for ever" or "never", as each field says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Bytes on the node's disk.
+    pub size: u64,
+    /// The user that the image's process runs as.
+    pub user: i64,
+    /// What stops it politely.
+    pub stop_signal: Signal,
+    /// The image's own command, interpreted like one that a pod gives. Empty: a server that runs until stopped.
+    pub command: Vec<String>,
+    /// The ports that something listens on; `None`: on any.
+    pub ports: Option<Vec<u16>>,
+
+    /// Making the sandbox and its network.
+    pub sandbox_time: Duration,
+    /// Why the sandbox cannot be made.
+    pub sandbox_error: Option<String>,
+    /// Bringing the image to a node that does not have it.
+    pub pull_time: Duration,
+    /// Asking the registry whether the image on the node is still the newest.
+    pub resolve_time: Duration,
+    /// Why the image cannot be pulled.
+    pub pull_error: Option<String>,
+    /// Why the image cannot be looked at.
+    pub inspect_error: Option<String>,
+    /// Creating the container.
+    pub create_time: Duration,
+    /// Why the container cannot be created.
+    pub create_error: Option<String>,
+    /// Starting the container's process.
+    pub start_time: Duration,
+    /// Why the process cannot be started.
+    pub start_error: Option<String>,
+
+    /// From the process's start until startup and readiness probes pass; `None`: they never do.
+    pub ready_after: Option<Duration>,
+    /// From then until readiness probes fail again; `None`: never.
+    pub ready_for: Option<Duration>,
+    /// From the process's start until liveness probes fail; `None`: never.
+    pub live_for: Option<Duration>,
+    /// From the process's start until it exits by itself. The outer `None`: as its command says, the inner one: never.
+    pub run_for: Option<Option<Duration>>,
+    /// How it exits by itself. `None`: as its command says, else 0.
+    pub exit_code: Option<i32>,
+    /// Shown as the reason in place of Completed or Error, e.g. OOMKilled.
+    pub exit_reason: Option<String>,
+    /// Shown beside the reason.
+    pub exit_message: Option<String>,
+    /// From the stop signal until it exits. The outer `None`: as its command says, the inner one: it ignores the signal.
+    pub term_time: Option<Option<Duration>>,
+    /// How it exits upon the stop signal.
+    pub term_exit_code: i32,
+    /// From SIGKILL until it is gone.
+    pub kill_time: Duration,
+
+    /// Any command run inside that is no hook. This and the next two: `None`: as the command says.
+    pub exec_time: Option<Duration>,
+    /// How such a command exits.
+    pub exec_exit_code: Option<i32>,
+    /// What such a command prints.
+    pub exec_output: String,
+    /// Answering a probe that passes or fails.
+    pub probe_time: Duration,
+    /// Running the postStart hook.
+    pub post_start_time: Option<Duration>,
+    /// What the postStart hook prints when it fails.
+    pub post_start_error: Option<String>,
+    /// Running the preStop hook.
+    pub pre_stop_time: Option<Duration>,
+    /// What the preStop hook prints when it fails.
+    pub pre_stop_error: Option<String>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            size: 50 << 20,
+            user: 0,
+            stop_signal: Signal::Sigterm,
+            command: Vec::new(),
+            ports: None,
+            sandbox_time: ms(2),
+            sandbox_error: None,
+            pull_time: ms(500),
+            resolve_time: ms(20),
+            pull_error: None,
+            inspect_error: None,
+            create_time: ms(1),
+            create_error: None,
+            start_time: ms(2),
+            start_error: None,
+            ready_after: Some(Duration::ZERO),
+            ready_for: None,
+            live_for: None,
+            run_for: None,
+            exit_code: None,
+            exit_reason: None,
+            exit_message: None,
+            term_time: None,
+            term_exit_code: 0,
+            kill_time: ms(2),
+            exec_time: None,
+            exec_exit_code: None,
+            exec_output: String::new(),
+            probe_time: Duration::ZERO,
+            post_start_time: None,
+            post_start_error: None,
+            pre_stop_time: None,
+            pre_stop_error: None,
+        }
+    }
+}
+
+/// A setting that does not exist, or a value that it cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct InvalidSetting {
+    /// The key as given.
+    pub key: String,
+    /// What is wrong, with what would be right.
+    pub problem: String,
+}
+
+impl Behaviour {
+    /// Applies one setting, e.g. `("run-for", "5s")`.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), InvalidSetting> {
+        let text = || Some(value.to_owned()).filter(|v| !v.is_empty());
+        let outcome = match key {
+            "size" => bytes(value).map(|v| self.size = v),
+            "user" => number(value).map(|v| self.user = v),
+            "stop-signal" => signal(value).map(|v| self.stop_signal = v),
+            "command" => {
+                self.command = value.split_whitespace().map(str::to_owned).collect();
+                Ok(())
+            }
+            "ports" => ports(value).map(|v| self.ports = v),
+            "sandbox-time" => time(value).map(|v| self.sandbox_time = v),
+            "sandbox-error" => Ok(self.sandbox_error = text()),
+            "pull-time" => time(value).map(|v| self.pull_time = v),
+            "resolve-time" => time(value).map(|v| self.resolve_time = v),
+            "pull-error" => Ok(self.pull_error = text()),
+            "inspect-error" => Ok(self.inspect_error = text()),
+            "create-time" => time(value).map(|v| self.create_time = v),
+            "create-error" => Ok(self.create_error = text()),
+            "start-time" => time(value).map(|v| self.start_time = v),
+            "start-error" => Ok(self.start_error = text()),
+            "ready-after" => time_or(value, "never").map(|v| self.ready_after = v),
+            "ready-for" => time_or(value, "forever").map(|v| self.ready_for = v),
+            "live-for" => time_or(value, "forever").map(|v| self.live_for = v),
+            "run-for" => time_or(value, "forever").map(|v| self.run_for = Some(v)),
+            "exit-code" => number(value).map(|v| self.exit_code = Some(v)),
+            "exit-reason" => Ok(self.exit_reason = text()),
+            "exit-message" => Ok(self.exit_message = text()),
+            "term-time" => time_or(value, "ignore").map(|v| self.term_time = Some(v)),
+            "term-exit-code" => number(value).map(|v| self.term_exit_code = v),
+            "kill-time" => time(value).map(|v| self.kill_time = v),
+            "exec-time" => time(value).map(|v| self.exec_time = Some(v)),
+            "exec-exit-code" => number(value).map(|v| self.exec_exit_code = Some(v)),
+            "exec-output" => Ok(self.exec_output = value.to_owned()),
+            "probe-time" => time(value).map(|v| self.probe_time = v),
+            "post-start-time" => time(value).map(|v| self.post_start_time = Some(v)),
+            "post-start-error" => Ok(self.post_start_error = text()),
+            "pre-stop-time" => time(value).map(|v| self.pre_stop_time = Some(v)),
+            "pre-stop-error" => Ok(self.pre_stop_error = text()),
+            _ => Err("there is no such setting; docs/kubelet-sim.md lists them".to_owned()),
+        };
+        outcome.map_err(|problem| InvalidSetting { key: key.to_owned(), problem })
+    }
+
+    /// Applies a pod's annotations: those for the whole pod, then those for `container`.
+    pub fn annotate(&mut self, annotations: &BTreeMap<String, String>, container: &str) -> Result<(), InvalidSetting> {
+        let ours = || annotations.iter().filter_map(|(k, v)| Some((k.strip_prefix(ANNOTATION_PREFIX)?, v)));
+        for (key, value) in ours().filter(|(key, _)| !key.contains('.')) {
+            self.set(key, value)?;
+        }
+        for (key, value) in ours() {
+            if let Some((name, key)) = key.split_once('.')
+                && name == container
+            {
+                self.set(key, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+    value.parse().map_err(|_| format!("{value:?} is not a whole number in range"))
+}
+
+fn time(value: &str) -> Result<Duration, String> {
+    let wrong = || format!("{value:?} is not a time such as 250ms, 1.5s or 2m");
+    if value == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span: SignedDuration = value.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+fn time_or(value: &str, unlimited: &str) -> Result<Option<Duration>, String> {
+    if value == unlimited {
+        return Ok(None);
+    }
+    time(value).map(Some).map_err(|problem| format!("{problem}, nor {unlimited:?}"))
+}
+
+fn bytes(value: &str) -> Result<u64, String> {
+    let wrong = || format!("{value:?} is not a size such as 72Mi");
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &value[digits.len()..] {
+        "" => 1,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(wrong)
+}
+
+fn ports(value: &str) -> Result<Option<Vec<u16>>, String> {
+    if value == "any" {
+        return Ok(None);
+    }
+    let port =
+        |p: &str| p.trim().parse().map_err(|_| format!("{value:?} is not a list of ports such as 80,443, nor \"any\""));
+    value.split(',').filter(|p| !p.trim().is_empty()).map(port).collect::<Result<_, _>>().map(Some)
+}
+
+fn signal(value: &str) -> Result<Signal, String> {
+    Signal::from_str_name(value).ok_or_else(|| format!("{value:?} is not a signal such as SIGTERM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_say_times_sizes_and_exceptions() {
+        let mut behaviour = Behaviour::default();
+        for (key, value) in [
+            ("size", "72Mi"),
+            ("ports", "80, 443"),
+            ("pull-time", "1.5s"),
+            ("ready-after", "never"),
+            ("run-for", "forever"),
+            ("term-time", "ignore"),
+            ("stop-signal", "SIGQUIT"),
+            ("probe-time", "0"),
+        ] {
+            behaviour.set(key, value).unwrap();
+        }
+        assert_eq!(behaviour.size, 72 << 20);
+        assert_eq!(behaviour.ports, Some(vec![80, 443]));
+        assert_eq!(behaviour.pull_time, Duration::from_millis(1500));
+        assert_eq!((behaviour.ready_after, behaviour.run_for, behaviour.term_time), (None, Some(None), Some(None)));
+        assert_eq!(behaviour.stop_signal, Signal::Sigquit);
+    }
+
+    #[test]
+    fn a_wrong_setting_names_its_key_and_what_would_be_right() {
+        let problem = |key, value| Behaviour::default().set(key, value).unwrap_err().to_string();
+        assert_eq!(problem("run-fro", "1s"), "run-fro: there is no such setting; docs/kubelet-sim.md lists them");
+        assert_eq!(problem("pull-time", "soon"), "pull-time: \"soon\" is not a time such as 250ms, 1.5s or 2m");
+        assert_eq!(
+            problem("run-for", "-1s"),
+            "run-for: \"-1s\" is not a time such as 250ms, 1.5s or 2m, nor \"forever\""
+        );
+        assert!(problem("ports", "http").contains("80,443"));
+        assert!(problem("size", "99999999999Gi").contains("72Mi"));
+    }
+
+    #[test]
+    fn annotations_for_one_container_win_over_those_for_the_pod() {
+        let annotations = BTreeMap::from([
+            ("sim.traceplane.dev/run-for".to_owned(), "5s".to_owned()),
+            ("sim.traceplane.dev/sidecar.run-for".to_owned(), "forever".to_owned()),
+            ("example.com/run-for".to_owned(), "1s".to_owned()),
+        ]);
+        let of = |container| {
+            let mut behaviour = Behaviour::default();
+            behaviour.annotate(&annotations, container).unwrap();
+            behaviour.run_for
+        };
+        assert_eq!(of("main"), Some(Some(Duration::from_secs(5))));
+        assert_eq!(of("sidecar"), Some(None));
+    }
+}

@@ -1,0 +1,191 @@
+//! Any runtime, offered as a CRI server: what `crictl` or another kubelet can call.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status};
+
+use super::Runtime;
+use crate::cri;
+use crate::cri::image_service_server::{ImageService, ImageServiceServer};
+use crate::cri::runtime_service_server::{RuntimeService, RuntimeServiceServer};
+
+/// The two services of a runtime, to be added to a tonic server.
+pub fn services(runtime: Runtime) -> (RuntimeServiceServer<Served>, ImageServiceServer<Served>) {
+    (RuntimeServiceServer::new(Served(runtime.clone())), ImageServiceServer::new(Served(runtime)))
+}
+
+/// A runtime behind gRPC.
+#[derive(Clone)]
+pub struct Served(Runtime);
+
+#[tonic::async_trait]
+impl RuntimeService for Served {
+    async fn version(&self, _: Request<cri::VersionRequest>) -> Result<Response<cri::VersionResponse>, Status> {
+        Ok(Response::new(self.0.containers.version().await?))
+    }
+
+    async fn status(&self, _: Request<cri::StatusRequest>) -> Result<Response<cri::StatusResponse>, Status> {
+        Ok(Response::new(self.0.containers.status().await?))
+    }
+
+    async fn update_runtime_config(
+        &self,
+        request: Request<cri::UpdateRuntimeConfigRequest>,
+    ) -> Result<Response<cri::UpdateRuntimeConfigResponse>, Status> {
+        self.0.containers.update_runtime_config(request.into_inner()).await?;
+        Ok(Response::new(cri::UpdateRuntimeConfigResponse {}))
+    }
+
+    async fn run_pod_sandbox(
+        &self,
+        request: Request<cri::RunPodSandboxRequest>,
+    ) -> Result<Response<cri::RunPodSandboxResponse>, Status> {
+        Ok(Response::new(cri::RunPodSandboxResponse {
+            pod_sandbox_id: self.0.containers.run_pod_sandbox(request.into_inner()).await?,
+        }))
+    }
+
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<cri::StopPodSandboxRequest>,
+    ) -> Result<Response<cri::StopPodSandboxResponse>, Status> {
+        self.0.containers.stop_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        Ok(Response::new(cri::StopPodSandboxResponse {}))
+    }
+
+    async fn remove_pod_sandbox(
+        &self,
+        request: Request<cri::RemovePodSandboxRequest>,
+    ) -> Result<Response<cri::RemovePodSandboxResponse>, Status> {
+        self.0.containers.remove_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        Ok(Response::new(cri::RemovePodSandboxResponse {}))
+    }
+
+    async fn pod_sandbox_status(
+        &self,
+        request: Request<cri::PodSandboxStatusRequest>,
+    ) -> Result<Response<cri::PodSandboxStatusResponse>, Status> {
+        Ok(Response::new(self.0.containers.pod_sandbox_status(&request.into_inner().pod_sandbox_id).await?))
+    }
+
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<cri::ListPodSandboxRequest>,
+    ) -> Result<Response<cri::ListPodSandboxResponse>, Status> {
+        Ok(Response::new(cri::ListPodSandboxResponse {
+            items: self.0.containers.list_pod_sandbox(request.into_inner().filter).await?,
+        }))
+    }
+
+    async fn create_container(
+        &self,
+        request: Request<cri::CreateContainerRequest>,
+    ) -> Result<Response<cri::CreateContainerResponse>, Status> {
+        Ok(Response::new(cri::CreateContainerResponse {
+            container_id: self.0.containers.create_container(request.into_inner()).await?,
+        }))
+    }
+
+    async fn start_container(
+        &self,
+        request: Request<cri::StartContainerRequest>,
+    ) -> Result<Response<cri::StartContainerResponse>, Status> {
+        self.0.containers.start_container(&request.into_inner().container_id).await?;
+        Ok(Response::new(cri::StartContainerResponse {}))
+    }
+
+    async fn stop_container(
+        &self,
+        request: Request<cri::StopContainerRequest>,
+    ) -> Result<Response<cri::StopContainerResponse>, Status> {
+        let request = request.into_inner();
+        self.0.containers.stop_container(&request.container_id, request.timeout).await?;
+        Ok(Response::new(cri::StopContainerResponse {}))
+    }
+
+    async fn remove_container(
+        &self,
+        request: Request<cri::RemoveContainerRequest>,
+    ) -> Result<Response<cri::RemoveContainerResponse>, Status> {
+        self.0.containers.remove_container(&request.into_inner().container_id).await?;
+        Ok(Response::new(cri::RemoveContainerResponse {}))
+    }
+
+    async fn list_containers(
+        &self,
+        request: Request<cri::ListContainersRequest>,
+    ) -> Result<Response<cri::ListContainersResponse>, Status> {
+        Ok(Response::new(cri::ListContainersResponse {
+            containers: self.0.containers.list_containers(request.into_inner().filter).await?,
+        }))
+    }
+
+    async fn container_status(
+        &self,
+        request: Request<cri::ContainerStatusRequest>,
+    ) -> Result<Response<cri::ContainerStatusResponse>, Status> {
+        Ok(Response::new(cri::ContainerStatusResponse {
+            status: Some(self.0.containers.container_status(&request.into_inner().container_id).await?),
+            info: Default::default(),
+        }))
+    }
+
+    async fn exec_sync(
+        &self,
+        request: Request<cri::ExecSyncRequest>,
+    ) -> Result<Response<cri::ExecSyncResponse>, Status> {
+        Ok(Response::new(self.0.containers.exec_sync(request.into_inner()).await?))
+    }
+
+    type GetContainerEventsStream = BoxStream<'static, Result<cri::ContainerEventResponse, Status>>;
+
+    async fn get_container_events(
+        &self,
+        _: Request<cri::GetEventsRequest>,
+    ) -> Result<Response<Self::GetContainerEventsStream>, Status> {
+        let events = self.0.containers.events().await?;
+        Ok(Response::new(events.map(|event| event.map_err(Status::from)).boxed()))
+    }
+}
+
+#[tonic::async_trait]
+impl ImageService for Served {
+    async fn list_images(
+        &self,
+        _: Request<cri::ListImagesRequest>,
+    ) -> Result<Response<cri::ListImagesResponse>, Status> {
+        Ok(Response::new(cri::ListImagesResponse { images: self.0.images.list_images().await? }))
+    }
+
+    async fn image_status(
+        &self,
+        request: Request<cri::ImageStatusRequest>,
+    ) -> Result<Response<cri::ImageStatusResponse>, Status> {
+        Ok(Response::new(cri::ImageStatusResponse {
+            image: self.0.images.image_status(request.into_inner().image.unwrap_or_default()).await?,
+            info: Default::default(),
+        }))
+    }
+
+    async fn pull_image(
+        &self,
+        request: Request<cri::PullImageRequest>,
+    ) -> Result<Response<cri::PullImageResponse>, Status> {
+        Ok(Response::new(cri::PullImageResponse { image_ref: self.0.images.pull_image(request.into_inner()).await? }))
+    }
+
+    async fn remove_image(
+        &self,
+        request: Request<cri::RemoveImageRequest>,
+    ) -> Result<Response<cri::RemoveImageResponse>, Status> {
+        self.0.images.remove_image(request.into_inner().image.unwrap_or_default()).await?;
+        Ok(Response::new(cri::RemoveImageResponse {}))
+    }
+
+    async fn image_fs_info(
+        &self,
+        _: Request<cri::ImageFsInfoRequest>,
+    ) -> Result<Response<cri::ImageFsInfoResponse>, Status> {
+        Ok(Response::new(self.0.images.image_fs_info().await?))
+    }
+}

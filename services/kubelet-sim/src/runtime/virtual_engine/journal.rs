@@ -1,0 +1,281 @@
+//! The engine's memory on disk, so that simulated containers survive their kubelet as real ones do.
+//!
+//! One append-only file per process holds length-delimited protobuf records, each the whole new state of one thing, or its removal.
+//! The last record of a thing wins. A thread writes behind the engines and gives every record to the operating system at once, without
+//! fsync: what has been done survives the death of the process, not that of the machine, whose containers would be gone as well.
+//! The file is rewritten without what is superseded when it is opened and whenever it has grown fourfold.
+//!
+//! Invariant: records of one node are written in the order in which they happened. A last record that was cut short is dropped.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use nix::fcntl::{Flock, FlockArg};
+use prost::Message;
+use tokio::sync::oneshot;
+
+use crate::cri;
+
+/// One line of the journal.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Record {
+    /// Whose engine it is.
+    #[prost(string, tag = "1")]
+    pub(super) node: String,
+    /// The sandbox's or container's id, or the image's canonical name.
+    #[prost(string, tag = "2")]
+    pub(super) id: String,
+    /// None: it was removed.
+    #[prost(oneof = "Thing", tags = "3, 4, 5")]
+    pub(super) thing: Option<Thing>,
+}
+
+/// What a record describes.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(super) enum Thing {
+    #[prost(message, tag = "3")]
+    Sandbox(SandboxRecord),
+    #[prost(message, tag = "4")]
+    Container(Box<ContainerRecord>),
+    #[prost(message, tag = "5")]
+    Image(cri::Image),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SandboxRecord {
+    #[prost(message, required, tag = "1")]
+    pub(super) config: cri::PodSandboxConfig,
+    #[prost(bool, tag = "2")]
+    pub(super) ready: bool,
+    #[prost(int64, tag = "3")]
+    pub(super) created_at: i64,
+    /// Empty: none.
+    #[prost(string, tag = "4")]
+    pub(super) address: String,
+    #[prost(string, tag = "5")]
+    pub(super) runtime_handler: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ContainerRecord {
+    #[prost(string, tag = "1")]
+    pub(super) sandbox: String,
+    #[prost(message, required, tag = "2")]
+    pub(super) config: cri::ContainerConfig,
+    #[prost(message, required, tag = "3")]
+    pub(super) image: cri::Image,
+    #[prost(int64, tag = "4")]
+    pub(super) created_at: i64,
+    #[prost(enumeration = "cri::ContainerState", tag = "5")]
+    pub(super) state: i32,
+    #[prost(int64, tag = "6")]
+    pub(super) started_at: i64,
+    /// The exit that happened, or the one that is due.
+    #[prost(message, optional, tag = "7")]
+    pub(super) exit: Option<ExitRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExitRecord {
+    #[prost(int64, tag = "1")]
+    pub(super) at: i64,
+    #[prost(int32, tag = "2")]
+    pub(super) code: i32,
+    #[prost(string, tag = "3")]
+    pub(super) reason: String,
+    #[prost(string, tag = "4")]
+    pub(super) message: String,
+}
+
+/// A handle on the process's journal. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    writer: Sender<Order>,
+}
+
+enum Order {
+    Write(Box<Record>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// What a journal held when it was opened, per node, in the order of first appearance.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    records: HashMap<String, Vec<Record>>,
+}
+
+impl Recovered {
+    /// The records of one node.
+    pub(super) fn take(&mut self, node: &str) -> Vec<Record> {
+        self.records.remove(node).unwrap_or_default()
+    }
+}
+
+impl Journal {
+    /// Opens or creates the journal in a directory, which it creates and locks: a second kubelet on it is refused.
+    pub fn open(directory: &Path) -> io::Result<(Self, Recovered)> {
+        fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
+        let path = directory.join("runtime.journal");
+        let live = compact(&path)?;
+        let mut recovered = Recovered::default();
+        for record in live {
+            recovered.records.entry(record.node.clone()).or_default().push(record);
+        }
+        let file = OpenOptions::new().append(true).open(&path)?;
+        let (writer, orders) = channel();
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        thread.spawn(move || {
+            let _held_while_writing = lock;
+            if let Err(error) = write_behind(file, &path, &orders) {
+                tracing::error!(%error, path = %path.display(), "the journal cannot be written; containers will not survive this process");
+            }
+        })?;
+        Ok((Self { writer }, recovered))
+    }
+
+    pub(super) fn write(&self, record: Record) {
+        // The writer is gone only after an error that it has reported.
+        let _ = self.writer.send(Order::Write(Box::new(record)));
+    }
+
+    /// Returns when everything written so far is with the operating system.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.writer.send(Order::Flush(done)).is_ok() {
+            let _ = flushed.await;
+        }
+    }
+}
+
+fn lock(directory: &Path) -> io::Result<Flock<File>> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join("lock"))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        io::Error::other(format!("{} is in use by another kubelet; choose another --root-dir", directory.display()))
+    })
+}
+
+fn write_behind(mut file: File, path: &Path, orders: &Receiver<Order>) -> io::Result<()> {
+    let mut size = file.metadata()?.len();
+    let mut threshold = next_threshold(size);
+    let mut buffer = Vec::new();
+    while let Ok(first) = orders.recv() {
+        let mut flushed = Vec::new();
+        for order in std::iter::once(first).chain(orders.try_iter().take(1_000)) {
+            match order {
+                Order::Write(record) => record.encode_length_delimited(&mut buffer).expect("a Vec grows as needed"),
+                Order::Flush(done) => flushed.push(done),
+            }
+        }
+        file.write_all(&buffer)?;
+        size += buffer.len() as u64;
+        buffer.clear();
+        for done in flushed {
+            let _ = done.send(());
+        }
+        if size > threshold {
+            compact(path)?;
+            file = OpenOptions::new().append(true).open(path)?;
+            size = file.metadata()?.len();
+            threshold = next_threshold(size);
+        }
+    }
+    Ok(())
+}
+
+fn next_threshold(size: u64) -> u64 {
+    const SMALLEST: u64 = 16 << 20;
+    SMALLEST.max(size.saturating_mul(4))
+}
+
+/// Rewrites the file with only what is live, and answers that. The new file replaces the old one in one step.
+fn compact(path: &Path) -> io::Result<Vec<Record>> {
+    let live = match fs::read(path) {
+        Ok(bytes) => live(&bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    for record in &live {
+        record.encode_length_delimited(&mut bytes).expect("a Vec grows as needed");
+    }
+    let fresh: PathBuf = path.with_extension("new");
+    fs::write(&fresh, bytes)?;
+    fs::rename(&fresh, path)?;
+    Ok(live)
+}
+
+fn live(mut bytes: &[u8]) -> Vec<Record> {
+    let mut order: Vec<Option<Record>> = Vec::new();
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    while !bytes.is_empty() {
+        let Ok(record) = Record::decode_length_delimited(&mut bytes) else { break };
+        let key = (record.node.clone(), record.id.clone());
+        match (places.get(&key).copied(), &record.thing) {
+            (Some(place), Some(_)) => order[place] = Some(record),
+            (Some(place), None) => {
+                order[place] = None;
+                places.remove(&key);
+            }
+            (None, Some(_)) => {
+                places.insert(key, order.len());
+                order.push(Some(record));
+            }
+            (None, None) => {}
+        }
+    }
+    order.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(node: &str, id: &str, size: u64) -> Record {
+        Record {
+            node: node.into(),
+            id: id.into(),
+            thing: Some(Thing::Image(cri::Image { size, ..Default::default() })),
+        }
+    }
+
+    fn gone(node: &str, id: &str) -> Record {
+        Record { node: node.into(), id: id.into(), thing: None }
+    }
+
+    #[tokio::test]
+    async fn the_last_record_of_each_thing_is_found_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, recovered) = Journal::open(directory.path()).unwrap();
+        assert!(recovered.records.is_empty());
+        for record in [
+            image("a", "x", 1),
+            image("b", "x", 2),
+            image("a", "y", 3),
+            image("a", "x", 4),
+            gone("a", "y"),
+            gone("a", "never"),
+        ] {
+            journal.write(record);
+        }
+        journal.flush().await;
+        let bytes = fs::read(directory.path().join("runtime.journal")).unwrap();
+        assert_eq!(live(&bytes), [image("a", "x", 4), image("b", "x", 2)]);
+        assert_eq!(
+            live(&bytes[..bytes.len() - 1]),
+            [image("a", "x", 4), image("b", "x", 2)],
+            "a torn end costs one record at most"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_directory_serves_one_kubelet() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_journal, _) = Journal::open(directory.path()).unwrap();
+        let refused = Journal::open(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("in use by another kubelet"), "{refused}");
+    }
+}

@@ -1,0 +1,285 @@
+//! What the virtual engine knows of its sandboxes and containers, and how CRI sees it.
+//!
+//! Pure data and transitions; locks, timers, events and the journal are the engine's.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::addresses::Addresses;
+use super::command::{self, Course};
+use crate::cri;
+use crate::runtime::behaviour::Behaviour;
+
+/// Everything on one node's engine.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) sandboxes: HashMap<String, Sandbox>,
+    pub(super) containers: HashMap<String, Container>,
+    /// By canonical name.
+    pub(super) images: HashMap<String, cri::Image>,
+    /// Pulls under way and when they will be done: whoever asks for the same image joins.
+    pub(super) pulls: HashMap<String, Instant>,
+    pub(super) addresses: Addresses,
+}
+
+/// A pod's shared environment.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) id: String,
+    pub(super) config: Arc<cri::PodSandboxConfig>,
+    pub(super) runtime_handler: String,
+    pub(super) ready: bool,
+    pub(super) created_at: i64,
+    /// None for a pod in the node's own network, and once the sandbox is stopped.
+    pub(super) address: Option<Ipv4Addr>,
+    /// In the order of their creation.
+    pub(super) containers: Vec<String>,
+}
+
+/// One attempt at running a container.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) id: String,
+    pub(super) sandbox: String,
+    pub(super) config: Arc<cri::ContainerConfig>,
+    pub(super) behaviour: Arc<Behaviour>,
+    pub(super) image: cri::Image,
+    pub(super) created_at: i64,
+    pub(super) life: Life,
+}
+
+/// ```text
+/// Created --start--> Running --exit, TERM, KILL--> Exited
+///    '-------------------stop---------------------->'
+/// ```
+#[derive(Debug)]
+pub(super) enum Life {
+    /// Made, never started.
+    Created,
+    /// Running, with the exit that will come first of those known so far.
+    Running { started_at: i64, exit: Option<Exit>, waiting: Vec<oneshot::Sender<()>> },
+    /// Over.
+    Exited { started_at: i64, exit: Exit },
+}
+
+/// How and when a container ends. Times are wall time in nanoseconds, so that they survive a restart of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub(super) at: i64,
+    pub(super) code: i32,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+impl Exit {
+    pub(super) fn new(at: i64, code: i32) -> Self {
+        let reason = if code == 0 { "Completed" } else { "Error" };
+        Self { at, code, reason: reason.to_owned(), message: String::new() }
+    }
+
+    /// After SIGKILL.
+    pub(super) fn killed(at: i64) -> Self {
+        Self::new(at, 137)
+    }
+}
+
+impl Container {
+    /// What the container's command would do, if that can be told; the image's own command unless the pod replaces it.
+    fn course(&self) -> Option<Course> {
+        let config = &self.config;
+        if !config.command.is_empty() {
+            return command::course(&[config.command.as_slice(), &config.args].concat());
+        }
+        if self.behaviour.command.is_empty() {
+            // An entrypoint that nobody described: arguments alone tell something only if they are a command themselves.
+            return command::course(&config.args);
+        }
+        // The usual images with a shell have no entrypoint, only a default command, which arguments replace.
+        let argv = if config.args.is_empty() { &self.behaviour.command } else { &config.args };
+        command::course(argv)
+    }
+
+    /// The exit that comes by itself, given when the process started.
+    pub(super) fn own_exit(&self, started_at: i64) -> Option<Exit> {
+        let behaviour = &self.behaviour;
+        let course = self.course();
+        let runs_for = behaviour.run_for.unwrap_or_else(|| course.and_then(|c| c.runs_for))?;
+        let code = behaviour.exit_code.or(course.map(|c| c.exit_code)).unwrap_or(0);
+        let mut exit = Exit::new(started_at.saturating_add(nanos(runs_for)), code);
+        if let Some(reason) = &behaviour.exit_reason {
+            exit.reason.clone_from(reason);
+        }
+        if let Some(message) = &behaviour.exit_message {
+            exit.message.clone_from(message);
+        }
+        Some(exit)
+    }
+
+    /// The exit that the stop signal brings, if the process heeds it.
+    pub(super) fn exit_on_term(&self, now: i64) -> Option<Exit> {
+        let heeds = self.course().is_none_or(|course| course.heeds_term);
+        let after = self.behaviour.term_time.unwrap_or(if heeds { Some(Duration::from_millis(10)) } else { None })?;
+        Some(Exit::new(now.saturating_add(nanos(after)), self.behaviour.term_exit_code))
+    }
+
+    /// Moves a running container's exit forward to `exit` if that comes sooner. Answers when it will exit now.
+    pub(super) fn exit_no_later_than(&mut self, exit: Option<Exit>) -> Option<i64> {
+        let Life::Running { exit: planned, .. } = &mut self.life else { return None };
+        if let Some(exit) = exit
+            && planned.as_ref().is_none_or(|planned| exit.at < planned.at)
+        {
+            *planned = Some(exit);
+        }
+        planned.as_ref().map(|exit| exit.at)
+    }
+
+    /// Since when the process runs.
+    pub(super) fn running_since(&self) -> Option<i64> {
+        match self.life {
+            Life::Running { started_at, .. } => Some(started_at),
+            _ => None,
+        }
+    }
+
+    pub(super) fn state(&self) -> cri::ContainerState {
+        match self.life {
+            Life::Created => cri::ContainerState::ContainerCreated,
+            Life::Running { .. } => cri::ContainerState::ContainerRunning,
+            Life::Exited { .. } => cri::ContainerState::ContainerExited,
+        }
+    }
+
+    fn metadata(&self) -> Option<cri::ContainerMetadata> {
+        self.config.metadata.clone()
+    }
+
+    fn digest(&self) -> String {
+        self.image.repo_digests.first().cloned().unwrap_or_default()
+    }
+
+    fn image_spec(&self) -> cri::ImageSpec {
+        let mut spec = self.config.image.clone().unwrap_or_default();
+        if let Some(name) = self.image.repo_tags.first() {
+            spec.image.clone_from(name);
+        }
+        spec
+    }
+
+    /// As `ListContainers` answers it.
+    pub(super) fn summary(&self) -> cri::Container {
+        cri::Container {
+            id: self.id.clone(),
+            pod_sandbox_id: self.sandbox.clone(),
+            metadata: self.metadata(),
+            image: Some(self.image_spec()),
+            image_ref: self.digest(),
+            state: self.state().into(),
+            created_at: self.created_at,
+            labels: self.config.labels.clone(),
+            annotations: self.config.annotations.clone(),
+            image_id: self.image.id.clone(),
+        }
+    }
+
+    /// As `ContainerStatus` and events answer it.
+    pub(super) fn status(&self) -> cri::ContainerStatus {
+        let mut status = cri::ContainerStatus {
+            id: self.id.clone(),
+            metadata: self.metadata(),
+            state: self.state().into(),
+            created_at: self.created_at,
+            image: Some(self.image_spec()),
+            image_ref: self.digest(),
+            image_id: self.image.id.clone(),
+            labels: self.config.labels.clone(),
+            annotations: self.config.annotations.clone(),
+            mounts: self.config.mounts.clone(),
+            log_path: self.config.log_path.clone(),
+            user: Some(self.user()),
+            stop_signal: self.stop_signal().into(),
+            ..Default::default()
+        };
+        match &self.life {
+            Life::Created => {}
+            Life::Running { started_at, .. } => status.started_at = *started_at,
+            Life::Exited { started_at, exit } => {
+                status.started_at = *started_at;
+                status.finished_at = exit.at;
+                status.exit_code = exit.code;
+                status.reason.clone_from(&exit.reason);
+                status.message.clone_from(&exit.message);
+            }
+        }
+        status
+    }
+
+    /// The pod's choice, or else the image's.
+    fn stop_signal(&self) -> cri::Signal {
+        match self.config.stop_signal() {
+            cri::Signal::RuntimeDefault => self.behaviour.stop_signal,
+            chosen => chosen,
+        }
+    }
+
+    fn user(&self) -> cri::ContainerUser {
+        let security = self.config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+        let uid = security.and_then(|s| s.run_as_user.as_ref()).map_or(self.behaviour.user, |user| user.value);
+        let gid = security.and_then(|s| s.run_as_group.as_ref()).map_or(self.behaviour.user, |group| group.value);
+        let mut supplemental_groups = security.map(|s| s.supplemental_groups.clone()).unwrap_or_default();
+        supplemental_groups.insert(0, gid);
+        supplemental_groups.dedup();
+        cri::ContainerUser { linux: Some(cri::LinuxContainerUser { uid, gid, supplemental_groups }) }
+    }
+}
+
+impl Sandbox {
+    fn state(&self) -> cri::PodSandboxState {
+        if self.ready { cri::PodSandboxState::SandboxReady } else { cri::PodSandboxState::SandboxNotready }
+    }
+
+    /// As `ListPodSandbox` answers it.
+    pub(super) fn summary(&self) -> cri::PodSandbox {
+        cri::PodSandbox {
+            id: self.id.clone(),
+            metadata: self.config.metadata.clone(),
+            state: self.state().into(),
+            created_at: self.created_at,
+            labels: self.config.labels.clone(),
+            annotations: self.config.annotations.clone(),
+            runtime_handler: self.runtime_handler.clone(),
+        }
+    }
+
+    /// As `PodSandboxStatus` and events answer it.
+    pub(super) fn status(&self) -> cri::PodSandboxStatus {
+        let options =
+            self.config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()?.namespace_options.clone());
+        cri::PodSandboxStatus {
+            id: self.id.clone(),
+            metadata: self.config.metadata.clone(),
+            state: self.state().into(),
+            created_at: self.created_at,
+            network: self.address.map(|ip| cri::PodSandboxNetworkStatus { ip: ip.to_string(), ..Default::default() }),
+            linux: Some(cri::LinuxPodSandboxStatus { namespaces: Some(cri::Namespace { options }) }),
+            labels: self.config.labels.clone(),
+            annotations: self.config.annotations.clone(),
+            runtime_handler: self.runtime_handler.clone(),
+        }
+    }
+}
+
+/// Whether the pod of a sandbox lives in the node's network and so needs no address.
+pub(super) fn host_network(config: &cri::PodSandboxConfig) -> bool {
+    let options = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()?.namespace_options.as_ref());
+    options.is_some_and(|options| options.network() == cri::NamespaceMode::Node)
+}
+
+/// A time as CRI counts it.
+pub(super) fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
