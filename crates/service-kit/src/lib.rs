@@ -38,4 +38,4 @@ pub use metrics::Metrics;
 pub use retry::{Failure, RetryPolicy, retry};
 pub use run::run;
 pub use shutdown::Shutdown;
-pub use supervisor::{OnFailure, Supervisor};
+pub use supervisor::{OnFailure, STOP_WITHIN, Supervisor};

@@ -38,7 +38,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A registry with what every process has: `traceplane_build_info` and the standard `process_*` metrics.
+    /// A registry with what every process has: `traceplane_build_info`, the standard `process_*` metrics, and
+    /// what became of its spans (`traceplane_spans_*`).
     pub fn new(component: &str) -> Self {
         let mut registry = Registry::default();
         let labels = [("component", component.to_owned()), ("version", env!("CARGO_PKG_VERSION").to_owned())];
@@ -127,6 +128,7 @@ mod tests {
             "process_resident_memory_bytes",
             "process_open_fds",
             "process_max_fds",
+            "traceplane_spans_dropped_total",
         ] {
             let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
             let value: f64 = line.unwrap_or_else(|| panic!("{name}")).rsplit(' ').next().unwrap().parse().unwrap();

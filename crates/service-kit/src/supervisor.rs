@@ -28,6 +28,10 @@ use tracing::{debug, error, warn};
 use crate::backoff::Backoff;
 use crate::shutdown::Shutdown;
 
+/// The time that a service as a whole gives its tasks to stop, for [`Supervisor::wait`]: a little less than `run` gives the
+/// service, so that the tasks that did not stop are named.
+pub const STOP_WITHIN: Duration = Duration::from_secs(6);
+
 /// What a task's failure means for the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {

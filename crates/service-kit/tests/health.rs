@@ -1,4 +1,6 @@
 //! The health endpoints answer as Kubernetes' do.
+// Helper functions of tests are no tests to clippy.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The standard `process_*` metrics, read from `/proc` at each scrape. What the system does not tell is left out.
+//! What every process tells of itself at each scrape: the standard `process_*` metrics, from `/proc`, and what became of its
+//! spans. What the system does not tell is left out.
 //!
 //! Names and meaning: <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>.
 
@@ -19,6 +20,15 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         if let Some(seconds) = cpu_seconds() {
             write(&mut encoder, "process_cpu_seconds", "CPU time used, user and system.", &ConstCounter::new(seconds))?;
+        }
+        let spans = telemetry::export_stats();
+        let counters = [
+            ("traceplane_spans_exported", "Spans that the collector took.", spans.exported),
+            ("traceplane_spans_dropped", "Spans lost because the export queue was full.", spans.dropped),
+            ("traceplane_spans_failed", "Spans lost because the collector did not take them.", spans.failed),
+        ];
+        for (name, help, value) in counters {
+            write(&mut encoder, name, help, &ConstCounter::new(value))?;
         }
         let gauges = [
             ("process_start_time_seconds", "Start of the process since the Unix epoch.", start_time()),

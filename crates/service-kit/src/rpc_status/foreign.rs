@@ -49,20 +49,17 @@ fn from_transport(source: &(dyn StdError + 'static), server: &str) -> api::Error
         return api::Error::timeout(format!("no answer from {server} in time"));
     }
     for error in sources(source) {
-        match error.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(fault)) => {
-                return api::Error::unavailable(format!(
-                    "cannot trust {server} ({fault}): check that the certificate authority in the kubeconfig is the one \
-                     that signed the server's certificate, and that the certificate names this address"
-                ));
-            }
-            Some(rustls::Error::AlertReceived(alert)) if concerns_our_certificate(*alert) => {
-                return api::Error::unauthorized(format!(
-                    "{server} does not accept this client's certificate ({alert:?}): check the client certificate in the \
-                     kubeconfig, or make a new one with `tpctl pki`"
-                ));
-            }
-            _ => {}
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
+            return api::Error::unavailable(format!(
+                "cannot trust {server} ({fault}): check that the certificate authority in the kubeconfig is the one \
+                 that signed the server's certificate, and that the certificate names this address"
+            ));
+        }
+        if let Some(alert) = alert_about_us(error) {
+            return api::Error::unauthorized(format!(
+                "{server} does not accept this client's certificate ({alert:?}): check the client certificate in the \
+                 kubeconfig, or make a new one with `tpctl pki`"
+            ));
         }
     }
     let kind = sources(source).filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind).last();
@@ -77,19 +74,29 @@ fn from_transport(source: &(dyn StdError + 'static), server: &str) -> api::Error
     api::Error::unavailable(format!("cannot reach {server} ({}): {check}", Chain(deepest)))
 }
 
-fn concerns_our_certificate(alert: Alert) -> bool {
-    matches!(
-        alert,
-        Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::DecryptError
-    )
+/// The alerts by which a server refuses a client's certificate.
+const ABOUT_US: [Alert; 9] = [
+    Alert::CertificateRequired,
+    Alert::BadCertificate,
+    Alert::UnsupportedCertificate,
+    Alert::CertificateRevoked,
+    Alert::CertificateExpired,
+    Alert::CertificateUnknown,
+    Alert::UnknownCA,
+    Alert::AccessDenied,
+    Alert::DecryptError,
+];
+
+/// The alert that an error stands for, if it is about our certificate. With TLS 1.3 it arrives after the handshake, through h2,
+/// which keeps only the text of what it read; so the text counts as well as the type.
+fn alert_about_us(error: &(dyn StdError + 'static)) -> Option<Alert> {
+    ABOUT_US.into_iter().find(|alert| {
+        let received = rustls::Error::AlertReceived(*alert);
+        match error.downcast_ref::<rustls::Error>() {
+            Some(error) => *error == received,
+            None => error.to_string() == received.to_string(),
+        }
+    })
 }
 
 /// An error and what is behind it. An `io::Error` skips the error it wraps when asked for its source, so it is opened here.

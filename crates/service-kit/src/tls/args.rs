@@ -1,8 +1,11 @@
 //! The serving flags that every component shares, named as Kubernetes names them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{CaBundle, Identity, TlsError};
+use rustls::ServerConfig;
+
+use super::{CaBundle, ClientAuth, Identity, TlsError, server_config};
 
 /// The files a server takes its identity from, and the authority of its clients.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -32,6 +35,14 @@ impl TlsServingArgs {
             (Some(_), None) => Err(TlsError::Incomplete { given: CERTIFICATE, missing: KEY }),
             (None, Some(_)) => Err(TlsError::Incomplete { given: KEY, missing: CERTIFICATE }),
         }
+    }
+
+    /// The configuration of a port where everyone may ask and no one must say who they are, such as the operations port: clients
+    /// of --client-ca-file are known, others are nobody. `None` (plain text) when no identity is named.
+    pub fn open_server_config(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+        let client_ca = self.client_ca()?;
+        let client_auth = client_ca.as_ref().map_or(ClientAuth::None, ClientAuth::Optional);
+        Ok(self.identity()?.map(|identity| server_config(&identity, client_auth)))
     }
 
     /// Loads the authorities of the clients; `None` when no file is named.

@@ -67,7 +67,7 @@ impl Identity {
         let provider = rustls::crypto::ring::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                TlsError::WrongKey { certificate: certificate_origin.clone(), key: key_origin.clone() }
+                TlsError::WrongKey { certificate: certificate_origin.clone(), key: key_origin }
             }
             error => TlsError::Unusable { item: Item::PrivateKey, origin: key_origin, error },
         })?;
