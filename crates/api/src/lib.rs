@@ -8,6 +8,7 @@
 //! empty list means "not set" wherever the field is not an `Option`.
 
 pub mod controller_ref;
+pub mod defaults;
 mod error;
 pub mod field;
 mod int_or_percent;

@@ -115,6 +115,16 @@ impl Amount {
         self.scaled_value(-3)
     }
 
+    /// Rounds away from zero to whole thousandths.
+    pub fn round_up_to_milli(self) -> Self {
+        const MILLI: i32 = -3;
+        if self.exponent >= MILLI {
+            return self;
+        }
+        let steps = shift_right(self.mantissa.unsigned_abs(), self.exponent.abs_diff(MILLI));
+        Amount::scaled(signed(steps, self.mantissa), MILLI, self.format)
+    }
+
     /// Returns the number of steps of `10^exponent`, rounded away from zero and capped.
     fn scaled_value(self, exponent: i32) -> i64 {
         let digits = self.mantissa.unsigned_abs();
