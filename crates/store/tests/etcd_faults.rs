@@ -135,6 +135,49 @@ async fn a_frozen_etcd_is_noticed_by_requests_and_by_the_watch() {
     assert_eq!(text(&batch.events[0].value), "two");
 }
 
+/// A connection through which nothing comes any more, while both ends believe in it: a firewall forgot it. New
+/// connections work.
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_replaced() {
+    let etcd = EtcdProcess::start_with(&["--grpc-keepalive-min-time=100ms"]).await;
+    let silence = tokio::sync::watch::Sender::new(0);
+    let endpoint = forgetful_proxy(&etcd, silence.subscribe()).await;
+    let config = EtcdConfig {
+        keep_alive: Duration::from_millis(300),
+        keep_alive_timeout: Duration::from_millis(300),
+        ..EtcdConfig::new([endpoint])
+    };
+    let store = EtcdStore::new(&config).unwrap();
+    let revision = store.create(KEY, value("one"), &by(1)).await.unwrap();
+    let mut watch = store.watch(revision).await.unwrap();
+    silence.send_replace(1);
+
+    let updated = connect(&etcd).update(KEY, revision, value("two"), &by(2)).await.unwrap();
+    let batch = timeout(PATIENCE, next(&mut watch)).await.unwrap();
+    assert_eq!(batch.revision, updated);
+}
+
+/// Carries connections to etcd until the number changes; the connections of then stay open, silent.
+async fn forgetful_proxy(etcd: &EtcdProcess, silence: tokio::sync::watch::Receiver<u32>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let upstream = etcd.endpoint().replace("http://", "");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut silence = silence.clone();
+            silence.mark_unchanged();
+            let mut server = tokio::net::TcpStream::connect(&upstream).await.unwrap();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = silence.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
 #[tokio::test]
 async fn a_member_that_is_down_is_passed_over() {
     let (etcd, mut dead) = tokio::join!(EtcdProcess::start(), EtcdProcess::start());
