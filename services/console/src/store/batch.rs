@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 
 use super::{
-    chunk::{Origin, Spans, SpansBuilder},
+    chunk::{Spans, SpansBuilder},
     id::{SpanId, TraceId},
+    origin::Origin,
 };
 
 /// The spans of one request, by origin and trace.
@@ -55,10 +56,8 @@ impl Batch {
         let mut places: HashMap<TraceId, usize> = HashMap::new();
         let mut full = Vec::new();
         for span in spans {
-            let (Some(trace), Some(_)) = (
-                TraceId::from_bytes(&span.trace_id),
-                SpanId::from_bytes(&span.span_id),
-            ) else {
+            let (Some(trace), Some(_)) = (TraceId::from_bytes(&span.trace_id), SpanId::from_bytes(&span.span_id))
+            else {
                 self.malformed += 1;
                 continue;
             };
@@ -69,16 +68,11 @@ impl Batch {
             let builder = &mut open[place].1;
             builder.add(span);
             if builder.is_full() {
-                full.push((
-                    trace,
-                    std::mem::replace(builder, SpansBuilder::new()).build(),
-                ));
+                full.push((trace, std::mem::replace(builder, SpansBuilder::new()).build()));
             }
         }
-        let rest = open
-            .into_iter()
-            .map(|(trace, builder)| (trace, builder.build()))
-            .filter(|(_, spans)| spans.count() > 0);
+        let rest =
+            open.into_iter().map(|(trace, builder)| (trace, builder.build())).filter(|(_, spans)| spans.count() > 0);
         full.into_iter().chain(rest).collect()
     }
 }

@@ -3,125 +3,22 @@
 //! Invariant: a chunk never changes. A trace grows by getting more chunks, so a reader that holds some of them reads on undisturbed.
 //!
 //! Spans rest as protobuf bytes and not as messages: that is a third of the memory, its size is known exactly, and most spans are
-//! never read. Reading decodes; a reader that wants two fields decodes only these ([`SpanHead`]).
+//! never read. Reading decodes; a reader that wants a few fields decodes only these ([`SpanHead`]).
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, status::StatusCode},
-};
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 use prost::Message;
 
 use super::{
+    bounds::Bounds,
     id::SpanId,
+    origin::Origin,
     sketch::{Sketch, SketchBuilder, Term},
-    text::text,
 };
 
 /// A chunk is closed at this size, so that an answer can be cut into messages that every gRPC client accepts (4 MiB by default).
 const FULL_BYTES: usize = 256 * 1024;
-
-/// Who made spans: a resource (a process) and a scope (a library in it). Chunks of one origin share it.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    /// The frame around spans of this origin: one scope, no spans.
-    frame: ResourceSpans,
-    /// The encoded frame, which is the origin's identity.
-    key: Box<[u8]>,
-    sketch: Sketch,
-}
-
-impl Origin {
-    pub(crate) fn new(
-        resource: Option<Resource>,
-        resource_schema: String,
-        scope: Option<InstrumentationScope>,
-        scope_schema: String,
-    ) -> Origin {
-        let mut sketch = SketchBuilder::default();
-        sketch.add_attributes(
-            resource
-                .as_ref()
-                .map_or(&[], |resource| &resource.attributes),
-        );
-        sketch.add_attributes(scope.as_ref().map_or(&[], |scope| &scope.attributes));
-        let scope_spans = ScopeSpans {
-            scope,
-            spans: Vec::new(),
-            schema_url: scope_schema,
-        };
-        let frame = ResourceSpans {
-            resource,
-            scope_spans: vec![scope_spans],
-            schema_url: resource_schema,
-        };
-        let key = frame.encode_to_vec().into_boxed_slice();
-        Origin {
-            frame,
-            key,
-            sketch: sketch.build(),
-        }
-    }
-
-    pub(crate) fn resource(&self) -> Option<&Resource> {
-        self.frame.resource.as_ref()
-    }
-
-    pub(crate) fn scope(&self) -> Option<&InstrumentationScope> {
-        self.frame
-            .scope_spans
-            .first()
-            .and_then(|spans| spans.scope.as_ref())
-    }
-
-    /// `service.name` of the resource; empty when it has none.
-    pub(crate) fn service(&self) -> &str {
-        let attributes = self
-            .resource()
-            .map_or(&[][..], |resource| &resource.attributes);
-        match attributes
-            .iter()
-            .find(|attribute| attribute.key == "service.name")
-            .and_then(|found| found.value.as_ref())
-        {
-            Some(AnyValue {
-                value: Some(Value::StringValue(name)),
-            }) => name,
-            _ => "",
-        }
-    }
-
-    /// These spans in the frame of their origin.
-    pub(crate) fn around(&self, spans: Vec<Span>) -> ResourceSpans {
-        let mut framed = self.frame.clone();
-        framed.scope_spans[0].spans = spans;
-        framed
-    }
-
-    /// Memory that it takes, in bytes: the frame twice (as message, as key) and the sketch.
-    pub(crate) fn size(&self) -> usize {
-        size_of::<Origin>() + 4 * self.key.len() + self.sketch.size()
-    }
-}
-
-impl PartialEq for Origin {
-    fn eq(&self, other: &Origin) -> bool {
-        self.key == other.key
-    }
-}
-
-impl Eq for Origin {}
-
-impl Hash for Origin {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key.hash(state);
-    }
-}
 
 /// Some spans of one trace and one origin.
 #[derive(Debug)]
@@ -130,17 +27,13 @@ pub(crate) struct Chunk {
     spans: Spans,
 }
 
-/// A chunk that has not met its origin: see [`super::TraceStore::add`], which shares origins.
+/// A chunk without its origin, which is found under the store's lock: see [`super::TraceStore::add`].
 #[derive(Debug)]
 pub(crate) struct Spans {
     /// Length-delimited messages, one after the other.
     bytes: Box<[u8]>,
     count: usize,
-    /// Start of the earliest and end of the latest span, in nanoseconds since 1970.
-    start: u64,
-    end: u64,
-    /// Start of the latest span.
-    last_start: u64,
+    bounds: Bounds,
     sketch: Sketch,
 }
 
@@ -149,9 +42,7 @@ pub(crate) struct Spans {
 pub(crate) struct SpansBuilder {
     bytes: Vec<u8>,
     count: usize,
-    start: u64,
-    end: u64,
-    last_start: u64,
+    bounds: Bounds,
     sketch: SketchBuilder,
 }
 
@@ -172,64 +63,46 @@ pub(crate) struct SpanHead {
     pub(crate) status: Option<Status>,
 }
 
-impl SpanHead {
-    /// What tells a span from all others of its trace: see [`Identity`].
-    pub(crate) fn identity(&self) -> Identity {
-        (
-            SpanId::from_bytes(&self.span_id),
-            self.kind,
-            self.start_time_unix_nano,
-        )
+/// What tells a span from all others of its trace. An exporter that sends a span twice, because the first answer was lost, sends
+/// the same identity both times. The id alone is not enough: some tracers give both sides of a call one id.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    id: Option<SpanId>,
+    kind: i32,
+    start: u64,
+}
+
+impl Identity {
+    pub(crate) fn of(span: &Span) -> Identity {
+        Identity { id: SpanId::from_bytes(&span.span_id), kind: span.kind, start: span.start_time_unix_nano }
     }
 
-    pub(crate) fn is_error(&self) -> bool {
-        self.status
-            .as_ref()
-            .is_some_and(|status| status.code == StatusCode::Error as i32)
+    pub(crate) fn of_head(head: &SpanHead) -> Identity {
+        Identity { id: SpanId::from_bytes(&head.span_id), kind: head.kind, start: head.start_time_unix_nano }
     }
 }
 
-/// A span that an exporter sends twice, because the first answer was lost, has the same identity both times. The id alone is not
-/// enough: some tracers give both sides of a call one id.
-pub(crate) type Identity = (Option<SpanId>, i32, u64);
-
-/// See [`Identity`].
-pub(crate) fn identity(span: &Span) -> Identity {
-    (
-        SpanId::from_bytes(&span.span_id),
-        span.kind,
-        span.start_time_unix_nano,
-    )
+impl SpanHead {
+    pub(crate) fn is_error(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.code == StatusCode::Error as i32)
+    }
 }
 
 impl SpansBuilder {
     pub(crate) fn new() -> SpansBuilder {
-        SpansBuilder {
-            bytes: Vec::new(),
-            count: 0,
-            start: u64::MAX,
-            end: 0,
-            last_start: 0,
-            sketch: SketchBuilder::default(),
-        }
+        SpansBuilder { bytes: Vec::new(), count: 0, bounds: Bounds::NOTHING, sketch: SketchBuilder::default() }
     }
 
     pub(crate) fn add(&mut self, span: &Span) {
-        span.encode_length_delimited(&mut self.bytes)
-            .expect("a Vec grows as needed");
+        span.encode_length_delimited(&mut self.bytes).expect("a Vec grows as needed");
         self.count += 1;
-        self.start = self.start.min(span.start_time_unix_nano);
-        self.last_start = self.last_start.max(span.start_time_unix_nano);
-        self.end = self
-            .end
-            .max(span.end_time_unix_nano)
-            .max(span.start_time_unix_nano);
+        self.bounds.include(Bounds::of(span));
 
+        let status = span.status.as_ref().map_or(0, |status| status.code);
         self.sketch.add(&Term::Name(&span.name));
         self.sketch.add(&Term::Kind(span.kind));
-        self.sketch.add(&Term::Status(
-            span.status.as_ref().map_or(0, |status| status.code),
-        ));
+        self.sketch.add(&Term::Status(status));
         self.sketch.add_attributes(&span.attributes);
         for event in &span.events {
             self.sketch.add_attributes(&event.attributes);
@@ -247,9 +120,7 @@ impl SpansBuilder {
         Spans {
             bytes: self.bytes.into_boxed_slice(),
             count: self.count,
-            start: self.start,
-            end: self.end,
-            last_start: self.last_start,
+            bounds: self.bounds,
             sketch: self.sketch.build(),
         }
     }
@@ -260,16 +131,13 @@ impl Spans {
         self.count
     }
 
-    /// Memory that a chunk of these spans takes, in bytes, its share in a trace's list included; its origin counts apart.
+    /// Memory that a chunk of these spans takes, in bytes, its place in a trace's list included; its origin counts apart.
     pub(crate) fn size(&self) -> usize {
         size_of::<Chunk>() + size_of::<Arc<Chunk>>() + self.bytes.len() + self.sketch.size()
     }
 
     pub(crate) fn from(self, origin: Arc<Origin>) -> Chunk {
-        Chunk {
-            origin,
-            spans: self,
-        }
+        Chunk { origin, spans: self }
     }
 }
 
@@ -291,24 +159,13 @@ impl Chunk {
         self.spans.bytes.len()
     }
 
-    /// Start of the earliest span.
-    pub(crate) fn start(&self) -> u64 {
-        self.spans.start
-    }
-
-    /// Start of the latest span.
-    pub(crate) fn last_start(&self) -> u64 {
-        self.spans.last_start
-    }
-
-    /// End of the latest span.
-    pub(crate) fn end(&self) -> u64 {
-        self.spans.end
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.spans.bounds
     }
 
     /// Whether a span with this term may be here; a "no" is certain.
     pub(crate) fn may_contain(&self, term: &Term<'_>) -> bool {
-        self.spans.sketch.contains(term) || self.origin.sketch.contains(term)
+        self.spans.sketch.contains(term) || self.origin.may_contain(term)
     }
 
     /// The spans, in the order in which they came.
@@ -324,16 +181,8 @@ impl Chunk {
     fn decode<M: Message + Default>(&self) -> impl Iterator<Item = M> + '_ {
         let mut rest = &*self.spans.bytes;
         std::iter::from_fn(move || {
-            (!rest.is_empty()).then(|| {
-                M::decode_length_delimited(&mut rest).expect("these bytes were encoded from spans")
-            })
+            let decoded = (!rest.is_empty()).then(|| M::decode_length_delimited(&mut rest))?;
+            Some(decoded.expect("these bytes were encoded from spans"))
         })
     }
-}
-
-/// Whether `value` is the text of the attribute `key` in these attributes.
-pub(crate) fn has_attribute(attributes: &[KeyValue], key: &str, value: &str) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.key == key && attribute.value.as_ref().map(text).unwrap_or_default() == value
-    })
 }

@@ -73,16 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_no_trace_id_is_refused() {
-        for text in [
-            "",
-            "0",
-            "+1",
-            "-1",
-            "xyz",
-            "1 ",
-            &"1".repeat(33),
-            &"0".repeat(32),
-        ] {
+        for text in ["", "0", "+1", "-1", "xyz", "1 ", &"1".repeat(33), &"0".repeat(32)] {
             assert_eq!(text.parse::<TraceId>(), Err(InvalidTraceId), "{text:?}");
         }
         assert_eq!(TraceId::from_bytes(&[1; 8]), None);

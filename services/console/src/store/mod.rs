@@ -10,8 +10,10 @@
 //! What it does not do: no clock (nothing expires by age), no disk, no adjusting of spans.
 
 mod batch;
+mod bounds;
 mod chunk;
 mod id;
+mod origin;
 mod search;
 mod sketch;
 mod text;
@@ -27,10 +29,11 @@ use std::{
 
 use parking_lot::RwLock;
 
-use chunk::{Origin, Spans};
+use chunk::Spans;
+use origin::Origin;
 
 pub use batch::Batch;
-pub(crate) use chunk::SpanHead;
+pub use bounds::Bounds;
 pub use id::{InvalidTraceId, SpanId, TraceId};
 pub use search::{AttributeMatch, TraceQuery, kind_name, kind_named};
 pub use trace::Trace;
@@ -46,7 +49,7 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// How much is held, and what became of the rest.
+/// How much is held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Traces held.
@@ -55,10 +58,6 @@ pub struct Usage {
     pub spans: usize,
     /// Bytes held, counted as in [`Limits::bytes`].
     pub bytes: usize,
-    /// Traces evicted since the start.
-    pub evicted_traces: u64,
-    /// Spans evicted with them.
-    pub evicted_spans: u64,
 }
 
 /// What became of a batch.
@@ -68,6 +67,10 @@ pub struct Added {
     pub accepted: usize,
     /// Spans of a trace that would fill the whole store by itself; they were dropped.
     pub over_limit: usize,
+    /// Traces that left to make room.
+    pub evicted_traces: usize,
+    /// Spans that left with them.
+    pub evicted_spans: usize,
 }
 
 /// The store; share it in an `Arc`.
@@ -99,10 +102,7 @@ struct Held {
 impl TraceStore {
     /// An empty store.
     pub fn new(limits: Limits) -> TraceStore {
-        TraceStore {
-            limits,
-            inner: RwLock::default(),
-        }
+        TraceStore { limits, inner: RwLock::default() }
     }
 
     /// Takes the spans of one request in, and lets old traces go as the limits demand.
@@ -122,58 +122,42 @@ impl TraceStore {
             }
             inner.evict(self.limits)
         };
-        drop(evicted);
+        added.evicted_traces = evicted.len();
+        added.evicted_spans = evicted.iter().map(|trace| trace.span_count()).sum();
         added
     }
 
     /// The trace with this id, as far as it is known.
     pub fn get(&self, id: TraceId) -> Option<Arc<Trace>> {
-        self.inner
-            .read()
-            .traces
-            .get(&id)
-            .map(|held| held.trace.clone())
+        self.inner.read().traces.get(&id).map(|held| held.trace.clone())
     }
 
     /// The traces that match, the one that started last first.
     pub fn find(&self, query: &TraceQuery) -> Vec<Arc<Trace>> {
         let mut candidates = self.snapshot(|trace| query.may_match(trace));
-        candidates.sort_by_key(|trace| std::cmp::Reverse(trace.start()));
-        candidates
-            .into_iter()
-            .filter(|trace| query.matches(trace))
-            .take(query.limit)
-            .collect()
+        candidates.sort_by_key(|trace| std::cmp::Reverse(trace.bounds().start));
+        candidates.into_iter().filter(|trace| query.matches(trace)).take(query.limit).collect()
     }
 
     /// The traces that lie wholly between two times (nanoseconds since 1970, both exclusive), in no order.
     pub fn between(&self, start: u64, end: u64) -> Vec<Arc<Trace>> {
-        self.snapshot(|trace| trace.start() > start && trace.end() < end)
+        self.snapshot(|trace| trace.bounds().start > start && trace.bounds().end < end)
     }
 
     /// The services that held spans name, sorted.
     pub fn services(&self) -> Vec<String> {
         let inner = self.inner.read();
-        let names: BTreeSet<&str> = inner
-            .origins
-            .keys()
-            .map(|origin| origin.service())
-            .filter(|name| !name.is_empty())
-            .collect();
+        let names: BTreeSet<&str> =
+            inner.origins.keys().map(|origin| origin.service()).filter(|name| !name.is_empty()).collect();
         names.into_iter().map(str::to_owned).collect()
     }
 
     /// Names and kinds (OTLP numbers) of the held spans of a service, sorted.
     pub fn operations(&self, service: &str) -> Vec<(String, i32)> {
         let traces = self.snapshot(|_| true);
-        let chunks = traces
-            .iter()
-            .flat_map(|trace| trace.chunks())
-            .filter(|chunk| chunk.origin().service() == service);
-        let operations: BTreeSet<(String, i32)> = chunks
-            .flat_map(|chunk| chunk.heads())
-            .map(|head| (head.name, head.kind))
-            .collect();
+        let chunks = traces.iter().flat_map(|trace| trace.chunks()).filter(|chunk| chunk.origin().service() == service);
+        let operations: BTreeSet<(String, i32)> =
+            chunks.flat_map(|chunk| chunk.heads()).map(|head| (head.name, head.kind)).collect();
         operations.into_iter().collect()
     }
 
@@ -183,14 +167,7 @@ impl TraceStore {
     }
 
     fn snapshot(&self, wanted: impl Fn(&Trace) -> bool) -> Vec<Arc<Trace>> {
-        self.inner
-            .read()
-            .traces
-            .values()
-            .map(|held| &held.trace)
-            .filter(|trace| wanted(trace))
-            .cloned()
-            .collect()
+        self.inner.read().traces.values().map(|held| &held.trace).filter(|trace| wanted(trace)).cloned().collect()
     }
 }
 
@@ -212,10 +189,7 @@ impl Inner {
     }
 
     fn release(&mut self, origin: &Arc<Origin>) {
-        let chunks = self
-            .origins
-            .get_mut(origin)
-            .expect("the origin of a held chunk is in the table");
+        let chunks = self.origins.get_mut(origin).expect("the origin of a held chunk is in the table");
         *chunks -= 1;
         if *chunks == 0 {
             self.origins.remove(origin);
@@ -225,12 +199,9 @@ impl Inner {
 
     /// Adds spans to their trace, unless that trace alone would then break the limits.
     fn grow(&mut self, limits: Limits, id: TraceId, spans: Spans, origin: &Arc<Origin>) -> bool {
-        let (held_spans, held_bytes) = self.traces.get(&id).map_or((0, Trace::OVERHEAD), |held| {
-            (held.trace.span_count(), held.trace.size())
-        });
-        if held_spans + spans.count() > limits.spans
-            || held_bytes + spans.size() + origin.size() > limits.bytes
-        {
+        let (held_spans, held_bytes) =
+            self.traces.get(&id).map_or((0, Trace::OVERHEAD), |held| (held.trace.span_count(), held.trace.size()));
+        if held_spans + spans.count() > limits.spans || held_bytes + spans.size() + origin.size() > limits.bytes {
             return false;
         }
 
@@ -239,10 +210,7 @@ impl Inner {
         let held = self.traces.entry(id).or_insert_with(|| {
             usage.traces += 1;
             usage.bytes += Trace::OVERHEAD;
-            Held {
-                trace: Arc::new(Trace::new(id)),
-                last_growth: 0,
-            }
+            Held { trace: Arc::new(Trace::new(id)), last_growth: 0 }
         });
         usage.spans += spans.count();
         usage.bytes += spans.size();
@@ -257,25 +225,17 @@ impl Inner {
     /// Takes out the quietest traces until the limits hold; the caller frees them.
     fn evict(&mut self, limits: Limits) -> Vec<Arc<Trace>> {
         let mut evicted = Vec::new();
-        while self.usage.traces > limits.traces
-            || self.usage.spans > limits.spans
-            || self.usage.bytes > limits.bytes
-        {
+        while self.usage.traces > limits.traces || self.usage.spans > limits.spans || self.usage.bytes > limits.bytes {
             let Some((_, id)) = self.quiet.pop_first() else {
                 break;
             };
-            let held = self
-                .traces
-                .remove(&id)
-                .expect("every entry of the order names a held trace");
+            let held = self.traces.remove(&id).expect("every entry of the order names a held trace");
             self.usage.traces -= 1;
             self.usage.spans -= held.trace.span_count();
             self.usage.bytes -= held.trace.size();
             for chunk in held.trace.chunks() {
                 self.release(chunk.origin());
             }
-            self.usage.evicted_traces += 1;
-            self.usage.evicted_spans += held.trace.span_count() as u64;
             evicted.push(held.trace);
         }
         evicted

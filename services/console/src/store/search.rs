@@ -2,13 +2,12 @@
 //!
 //! All predicates must hold for one and the same span (Jaeger's rule), and a trace matches when one of its spans does.
 
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
-
-use super::{
-    chunk::{Chunk, Origin, has_attribute},
-    sketch::Term,
-    trace::Trace,
+use opentelemetry_proto::tonic::{
+    common::v1::KeyValue,
+    trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
+
+use super::{bounds::Bounds, chunk::Chunk, origin::Origin, sketch::Term, text::text, trace::Trace};
 
 /// A question for traces. Empty texts and `None` ask for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +56,7 @@ impl AttributeMatch {
         Ok(match key {
             "error" => AttributeMatch::Error(value.parse().map_err(|_| value_of("true or false"))?),
             "span.kind" => AttributeMatch::Kind(
-                kind_named(value)
-                    .ok_or_else(|| value_of("server, client, producer, consumer or internal"))?,
+                kind_named(value).ok_or_else(|| value_of("server, client, producer, consumer or internal"))?,
             ),
             "span.status" => AttributeMatch::Status(match value.to_ascii_lowercase().as_str() {
                 "ok" => StatusCode::Ok,
@@ -77,30 +75,22 @@ impl AttributeMatch {
 
     fn matches(&self, origin: &Origin, span: &Span) -> bool {
         let status = span.status.as_ref().map_or(0, |status| status.code);
-        let resource = origin
-            .resource()
-            .map_or(&[][..], |resource| &resource.attributes);
         match self {
             AttributeMatch::Anywhere(key, value) => {
-                let scope = origin.scope().map_or(&[][..], |scope| &scope.attributes);
                 let events = span.events.iter().map(|event| &event.attributes[..]);
                 let links = span.links.iter().map(|link| &link.attributes[..]);
-                let mut places = [&span.attributes[..], scope, resource]
+                let mut places = [&span.attributes[..], origin.scope_attributes(), origin.resource_attributes()]
                     .into_iter()
                     .chain(events)
                     .chain(links);
                 places.any(|attributes| has_attribute(attributes, key, value))
             }
-            AttributeMatch::Resource(key, value) => has_attribute(resource, key, value),
+            AttributeMatch::Resource(key, value) => has_attribute(origin.resource_attributes(), key, value),
             AttributeMatch::Error(error) => (status == StatusCode::Error as i32) == *error,
             AttributeMatch::Kind(kind) => span.kind == *kind as i32,
             AttributeMatch::Status(code) => status == *code as i32,
-            AttributeMatch::ScopeName(name) => {
-                origin.scope().is_some_and(|scope| scope.name == *name)
-            }
-            AttributeMatch::ScopeVersion(version) => origin
-                .scope()
-                .is_some_and(|scope| scope.version == *version),
+            AttributeMatch::ScopeName(name) => origin.scope().is_some_and(|scope| scope.name == *name),
+            AttributeMatch::ScopeVersion(version) => origin.scope().is_some_and(|scope| scope.version == *version),
         }
     }
 
@@ -113,9 +103,7 @@ impl AttributeMatch {
             AttributeMatch::Error(true) => Some(Term::Status(StatusCode::Error as i32)),
             AttributeMatch::Kind(kind) => Some(Term::Kind(*kind as i32)),
             AttributeMatch::Status(code) => Some(Term::Status(*code as i32)),
-            AttributeMatch::Error(false)
-            | AttributeMatch::ScopeName(_)
-            | AttributeMatch::ScopeVersion(_) => None,
+            AttributeMatch::Error(false) | AttributeMatch::ScopeName(_) | AttributeMatch::ScopeVersion(_) => None,
         }
     }
 }
@@ -137,25 +125,20 @@ impl TraceQuery {
 
     /// Whether a span of this trace may lie in the time range, by the trace's bounds alone.
     pub(crate) fn may_match(&self, trace: &Trace) -> bool {
-        self.overlaps(trace.start(), trace.last_start())
+        self.overlaps(trace.bounds())
     }
 
     /// Whether a span of this trace matches.
     pub(crate) fn matches(&self, trace: &Trace) -> bool {
         let terms = self.terms();
-        trace
-            .chunks()
-            .iter()
-            .any(|chunk| self.matches_chunk(&terms, chunk))
+        trace.chunks().iter().any(|chunk| self.matches_chunk(&terms, chunk))
     }
 
     fn matches_chunk(&self, terms: &[Term<'_>], chunk: &Chunk) -> bool {
-        self.overlaps(chunk.start(), chunk.last_start())
+        self.overlaps(chunk.bounds())
             && (self.service.is_empty() || self.service == chunk.origin().service())
             && terms.iter().all(|term| chunk.may_contain(term))
-            && chunk
-                .spans()
-                .any(|span| self.matches_span(chunk.origin(), &span))
+            && chunk.spans().any(|span| self.matches_span(chunk.origin(), &span))
     }
 
     fn matches_span(&self, origin: &Origin, span: &Span) -> bool {
@@ -165,22 +148,16 @@ impl TraceQuery {
             && (self.operation.is_empty() || self.operation == span.name)
             && self.duration_min.is_none_or(|least| duration >= least)
             && self.duration_max.is_none_or(|most| duration <= most)
-            && self
-                .attributes
-                .iter()
-                .all(|attribute| attribute.matches(origin, span))
+            && self.attributes.iter().all(|attribute| attribute.matches(origin, span))
     }
 
-    fn overlaps(&self, first_start: u64, last_start: u64) -> bool {
-        first_start < self.start_max && last_start >= self.start_min
+    fn overlaps(&self, bounds: Bounds) -> bool {
+        bounds.start < self.start_max && bounds.last_start >= self.start_min
     }
 
     fn terms(&self) -> Vec<Term<'_>> {
         let operation = (!self.operation.is_empty()).then_some(Term::Name(&self.operation));
-        operation
-            .into_iter()
-            .chain(self.attributes.iter().filter_map(AttributeMatch::term))
-            .collect()
+        operation.into_iter().chain(self.attributes.iter().filter_map(AttributeMatch::term)).collect()
     }
 }
 
@@ -202,4 +179,11 @@ pub fn kind_named(word: &str) -> Option<SpanKind> {
     [Internal, Server, Client, Producer, Consumer]
         .into_iter()
         .find(|kind| kind_name(*kind as i32).eq_ignore_ascii_case(word))
+}
+
+/// Whether `value` is the text of the attribute `key` in these attributes.
+fn has_attribute(attributes: &[KeyValue], key: &str, value: &str) -> bool {
+    attributes
+        .iter()
+        .any(|attribute| attribute.key == key && attribute.value.as_ref().map(text).unwrap_or_default() == value)
 }

@@ -44,12 +44,7 @@ fn json(value: &AnyValue) -> Json {
             let sorted: BTreeMap<_, _> = map
                 .values
                 .iter()
-                .map(|entry| {
-                    (
-                        entry.key.clone(),
-                        entry.value.as_ref().map_or(Json::Null, json),
-                    )
-                })
+                .map(|entry| (entry.key.clone(), entry.value.as_ref().map_or(Json::Null, json)))
                 .collect();
             sorted.into_iter().collect()
         }
@@ -73,20 +68,10 @@ mod tests {
 
     #[test]
     fn every_value_has_one_text() {
-        let entry = |key: &str, value| KeyValue {
-            key: key.into(),
-            value: Some(any(value)),
-            ..Default::default()
-        };
-        let list = ArrayValue {
-            values: vec![any(Value::IntValue(1)), any(Value::StringValue("a".into()))],
-        };
-        let map = KeyValueList {
-            values: vec![
-                entry("z", Value::BoolValue(true)),
-                entry("a", Value::DoubleValue(0.5)),
-            ],
-        };
+        let entry = |key: &str, value| KeyValue { key: key.into(), value: Some(any(value)), ..Default::default() };
+        let list = ArrayValue { values: vec![any(Value::IntValue(1)), any(Value::StringValue("a".into()))] };
+        let map =
+            KeyValueList { values: vec![entry("z", Value::BoolValue(true)), entry("a", Value::DoubleValue(0.5))] };
         let table = [
             (any(Value::StringValue("web".into())), "web"),
             (any(Value::BoolValue(false)), "false"),

@@ -5,8 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 
 use super::{
-    chunk::{Chunk, Identity, Origin, SpanHead, identity},
+    bounds::Bounds,
+    chunk::{Chunk, Identity, SpanHead},
     id::TraceId,
+    origin::Origin,
 };
 
 /// How many encoded bytes of spans go into one message of an answer.
@@ -18,9 +20,7 @@ pub struct Trace {
     id: TraceId,
     chunks: Vec<Arc<Chunk>>,
     span_count: usize,
-    start: u64,
-    end: u64,
-    last_start: u64,
+    bounds: Bounds,
     size: usize,
 }
 
@@ -29,15 +29,7 @@ impl Trace {
     pub(crate) const OVERHEAD: usize = size_of::<Trace>() + 128;
 
     pub(crate) fn new(id: TraceId) -> Trace {
-        Trace {
-            id,
-            chunks: Vec::new(),
-            span_count: 0,
-            start: u64::MAX,
-            end: 0,
-            last_start: 0,
-            size: Trace::OVERHEAD,
-        }
+        Trace { id, chunks: Vec::new(), span_count: 0, bounds: Bounds::NOTHING, size: Trace::OVERHEAD }
     }
 
     /// Its id.
@@ -50,18 +42,9 @@ impl Trace {
         self.span_count
     }
 
-    /// Start of its earliest span, in nanoseconds since 1970.
-    pub fn start(&self) -> u64 {
-        self.start
-    }
-
-    /// End of its latest span, in nanoseconds since 1970.
-    pub fn end(&self) -> u64 {
-        self.end
-    }
-
-    pub(crate) fn last_start(&self) -> u64 {
-        self.last_start
+    /// Where its spans lie in time.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -75,9 +58,7 @@ impl Trace {
     pub(crate) fn push(&mut self, chunk: Chunk) {
         self.span_count += chunk.count();
         self.size += chunk.size();
-        self.start = self.start.min(chunk.start());
-        self.end = self.end.max(chunk.end());
-        self.last_start = self.last_start.max(chunk.last_start());
+        self.bounds.include(chunk.bounds());
         self.chunks.push(Arc::new(chunk));
     }
 
@@ -89,9 +70,7 @@ impl Trace {
         std::iter::from_fn(move || {
             let first = next;
             let mut bytes = 0;
-            while next < self.chunks.len()
-                && (next == first || bytes + self.chunks[next].encoded_len() <= PART_BYTES)
-            {
+            while next < self.chunks.len() && (next == first || bytes + self.chunks[next].encoded_len() <= PART_BYTES) {
                 bytes += self.chunks[next].encoded_len();
                 next += 1;
             }
@@ -106,7 +85,7 @@ impl Trace {
         self.chunks
             .iter()
             .flat_map(|chunk| chunk.heads().map(move |head| (&**chunk.origin(), head)))
-            .filter(move |(_, head)| seen.insert(head.identity()))
+            .filter(move |(_, head)| seen.insert(Identity::of_head(head)))
     }
 }
 
@@ -115,19 +94,13 @@ fn assemble(chunks: &[Arc<Chunk>], seen: &mut HashSet<Identity>) -> TracesData {
     // A trace has a handful of origins: a list is quicker than a map, and keeps their order.
     let mut groups: Vec<(&Arc<Origin>, Vec<Span>)> = Vec::new();
     for chunk in chunks {
-        let fresh = chunk.spans().filter(|span| seen.insert(identity(span)));
-        match groups
-            .iter_mut()
-            .find(|(origin, _)| Arc::ptr_eq(origin, chunk.origin()))
-        {
+        let fresh = chunk.spans().filter(|span| seen.insert(Identity::of(span)));
+        match groups.iter_mut().find(|(origin, _)| Arc::ptr_eq(origin, chunk.origin())) {
             Some((_, spans)) => spans.extend(fresh),
             None => groups.push((chunk.origin(), fresh.collect())),
         }
     }
-    let resource_spans = groups
-        .into_iter()
-        .filter(|(_, spans)| !spans.is_empty())
-        .map(|(origin, spans)| origin.around(spans))
-        .collect();
+    let resource_spans =
+        groups.into_iter().filter(|(_, spans)| !spans.is_empty()).map(|(origin, spans)| origin.around(spans)).collect();
     TracesData { resource_spans }
 }
