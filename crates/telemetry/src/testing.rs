@@ -1,7 +1,8 @@
 //! For tests, of this crate and of others: collects the spans of a test in memory and shows them as plain values.
 //!
 //! ```
-//! use telemetry::{SpanExt, TraceContext, self_started_span, testing::Recorder};
+//! # use traceplane_telemetry as telemetry;
+//! use telemetry::{TraceContext, self_started_span, testing::Recorder};
 //!
 //! let recorder = Recorder::new();
 //! let _current = recorder.install();

@@ -131,7 +131,9 @@ fn setting(name: &'static str, value: &str, problem: &str) -> InitError {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Environment, InitError> {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn read(variables: Variables<'_>) -> Result<Environment, InitError> {
         Environment::read(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn nothing_is_exported_unless_somebody_says_where_to() {
-        let table: [(&[(&str, &str)], Option<&str>); 7] = [
+        let table: [(Variables<'_>, Option<&str>); 7] = [
             (&[], None),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], None),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1")], Some("http://a:1")),

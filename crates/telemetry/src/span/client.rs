@@ -5,8 +5,8 @@
 //! | any | marked [`Untraced`], or never traced | `traceplane-trace: off` |
 //! | recorded | any | a span, its `traceparent` |
 //! | unsampled | any | that `traceparent`, no span |
-//! | idle root | read | `traceplane-trace: off`: the root may never be exported |
-//! | idle root | write | a span; the root is idle no more |
+//! | idle run | read | `traceplane-trace: off`: the run may never be exported |
+//! | idle run | write | a span; the run is idle no more |
 //! | none | read | `traceplane-trace: off`: background work |
 //! | none | write | a span that is a root: self-started work |
 //!
@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::server::Protocol;
-use super::{ObjectRef, Side, SpanExt, Untraced, child_call, idle, is_recording, untraced, with_parent};
+use super::{ObjectRef, Side, SpanExt, Untraced, child_call, is_recording, untraced, with_parent, work_begins};
 use crate::step::step_of_rpc;
 use crate::{RequestDetail, Step, TraceContext, attr};
 
@@ -55,7 +55,7 @@ enum Header {
 pub fn outgoing(path: &str, hints: &CallTrace) -> Outgoing {
     let reads = is_read(path);
     if !reads {
-        idle::end();
+        work_begins();
     }
     let current = TraceContext::current();
     let span = match (is_recording(), current.is_valid(), reads) {

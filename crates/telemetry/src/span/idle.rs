@@ -1,12 +1,13 @@
-//! Roots that turn out to have done nothing: resyncs, timers and heartbeats that change nothing make no spans.
+//! Runs that turn out to have nothing to do: resyncs, replays and heartbeats that change nothing make no spans.
 //!
-//! A run without a cause cannot know at its start whether it will change anything, yet its writes need a parent. So it gets
-//! a root that is *idle*: under it no child is made, until a client is about to write; that ends the idleness. A root that
-//! ends idle is discarded before export. Nothing can hang on it, because it had no children.
+//! A run without a cause, or with one that a relist replayed, cannot know at its start whether there is work left, yet what
+//! it writes needs a parent. So its span is *idle*: below it no child is made, until work begins (a client is about to
+//! write, the runtime to start something). A run that ends idle is discarded before export. Nothing can hang on it,
+//! because it had no children.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -15,51 +16,72 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-/// Shared by the root's context and all contexts under it.
-#[derive(Clone, Debug)]
-struct Idle(Arc<AtomicBool>);
+/// Shared by the contexts of the run's span and of all spans under it.
+#[derive(Clone)]
+struct Idle(Arc<Inner>);
 
-/// The parent context of an idle root.
-pub(super) fn root_context() -> Context {
-    under(&Context::new())
+struct Inner {
+    is_idle: AtomicBool,
+    /// Runs once, when work begins.
+    then: Mutex<Option<Then>>,
 }
 
-/// The same below `parent`: a span that is exported only if something changes inside it.
-pub(super) fn under(parent: &Context) -> Context {
-    parent.with_value(Idle(Arc::new(AtomicBool::new(true))))
+type Then = Box<dyn FnOnce() + Send>;
+
+impl Idle {
+    fn is_idle(&self) -> bool {
+        self.0.is_idle.load(Ordering::Acquire)
+    }
 }
 
-/// Whether `cx` lies under a root that has done nothing yet.
+impl std::fmt::Debug for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Idle").field(&self.is_idle()).finish()
+    }
+}
+
+/// A parent context, below `parent`, for the span of a run that is idle at first. `then` happens when work begins.
+pub(super) fn under(parent: &Context, then: impl FnOnce() + Send + 'static) -> Context {
+    let then: Then = Box::new(then);
+    parent.with_value(Idle(Arc::new(Inner { is_idle: AtomicBool::new(true), then: Mutex::new(Some(then)) })))
+}
+
+/// Whether `cx` lies in a run that has done nothing yet.
 pub(super) fn is_idle(cx: &Context) -> bool {
-    cx.get::<Idle>().is_some_and(|idle| idle.0.load(Ordering::Relaxed))
+    cx.get::<Idle>().is_some_and(Idle::is_idle)
 }
 
-/// Ends the idleness of the current root, if it is idle: something is about to change.
-pub(super) fn end() {
-    Context::map_current(|cx| {
-        if let Some(idle) = cx.get::<Idle>() {
-            idle.0.store(false, Ordering::Relaxed);
+/// Says that the current run changes something: from here on it makes spans, if it made none for want of a cause.
+///
+/// The seams call it (a client that writes, a scheduling cycle, the runtime); business code has no need to.
+pub fn work_begins() {
+    let idle = Context::map_current(|cx| cx.get::<Idle>().cloned());
+    if let Some(Idle(inner)) = idle.filter(Idle::is_idle) {
+        inner.is_idle.store(false, Ordering::Release);
+        let then = inner.then.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(then) = then {
+            then();
         }
-    });
+    }
 }
 
-/// Passes spans on, except roots that end idle.
+/// Passes spans on, except those of runs that end idle.
 #[derive(Debug)]
 pub(crate) struct SkipIdle<P> {
     inner: P,
-    /// The idle roots that are open. Only they touch the lock: `open` lets every other span pass by.
-    roots: Mutex<HashMap<SpanId, Idle>>,
+    /// The open spans of runs that began idle. Only they touch the lock: `open` lets every other span pass by.
+    runs: Mutex<HashMap<SpanId, Idle>>,
     open: AtomicUsize,
 }
 
 impl<P: SpanProcessor> SkipIdle<P> {
     pub(crate) fn new(inner: P) -> Self {
-        Self { inner, roots: Mutex::default(), open: AtomicUsize::new(0) }
+        Self { inner, runs: Mutex::default(), open: AtomicUsize::new(0) }
     }
 
-    fn roots(&self) -> std::sync::MutexGuard<'_, HashMap<SpanId, Idle>> {
+    fn runs(&self) -> MutexGuard<'_, HashMap<SpanId, Idle>> {
         // The map is consistent after every statement, so a panic elsewhere does not spoil it.
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,17 +91,17 @@ impl<P: SpanProcessor> SpanProcessor for SkipIdle<P> {
         let topmost = !cx.has_active_span() || cx.span().span_context().is_remote();
         if let (true, Some(idle)) = (topmost, cx.get::<Idle>()) {
             self.open.fetch_add(1, Ordering::AcqRel);
-            self.roots().insert(span.span_context().span_id(), idle.clone());
+            self.runs().insert(span.span_context().span_id(), idle.clone());
         }
         self.inner.on_start(span, cx);
     }
 
     fn on_end(&self, span: SpanData) {
         if self.open.load(Ordering::Acquire) > 0 {
-            let ended = self.roots().remove(&span.span_context.span_id());
+            let ended = self.runs().remove(&span.span_context.span_id());
             if let Some(idle) = ended {
                 self.open.fetch_sub(1, Ordering::AcqRel);
-                if idle.0.load(Ordering::Relaxed) {
+                if idle.is_idle() {
                     return;
                 }
             }

@@ -35,6 +35,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::{Step, TraceContext, attr};
 
 pub(crate) use idle::SkipIdle;
+pub use idle::work_begins;
 pub use reconcile::{Reconcile, Timing, TraceMode, delivered, reconcile_span, self_started_span};
 pub use status::{Side, code_name, is_error};
 pub use untraced::{UNTRACED, Untraced};

@@ -5,7 +5,7 @@
 
 use tracing::Span;
 
-use super::{SpanExt, child, child_of};
+use super::{SpanExt, child, child_of, work_begins};
 use crate::{Step, TraceContext, attr};
 
 /// The name of the span around one run of a pod's worker.
@@ -50,6 +50,7 @@ pub enum Hook {
 
 /// One run of a hook of container `index`.
 pub fn hook(hook: Hook, container: &str, index: u32) -> Span {
+    work_begins();
     let span = match hook {
         Hook::PostStart => child("postStart hook", Some(Step::PodCreate5g(index))),
         Hook::PreStop => child("preStop hook", Some(Step::PodDelete6a)),
@@ -65,6 +66,7 @@ pub fn pre_stop_extension() -> Span {
 
 /// All of a termination, from TERM to the removal of the sandbox.
 pub fn terminate(grace_seconds: i64) -> Span {
+    work_begins();
     let span = child("terminate pod", None);
     span.attr(attr::GRACE_SECONDS, grace_seconds);
     span

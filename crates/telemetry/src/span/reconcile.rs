@@ -129,9 +129,9 @@ impl<'a> Reconcile<'a> {
 /// Starts the span of a run and makes the spans of the wait before it. Run the reconciler inside (`Instrument`).
 ///
 /// - With a sampled cause: a child of the newest one ([`TraceMode::Continue`]) or a root that links to all.
-/// - With one that was replayed (a start, a relist): the same, but exported only if a client writes inside it.
+/// - With one that was replayed (a start, a relist): the same, but it and its waits are exported only if work begins inside.
 /// - With unsampled causes only: nothing is recorded, but the context is carried, so that effects stay unsampled.
-/// - Without a cause: a new root, linked to [`Reconcile::last_known`]. It is exported only if a client writes inside it:
+/// - Without a cause: a new root, linked to [`Reconcile::last_known`]. It is exported only if work begins inside:
 ///   a resync that changes nothing makes no spans.
 pub fn reconcile_span(run: &Reconcile<'_>) -> Span {
     let name = run.name.map_or_else(|| format!("sync {}", run.controller).into(), Cow::Borrowed);
@@ -140,7 +140,7 @@ pub fn reconcile_span(run: &Reconcile<'_>) -> Span {
         (Some(cause), _, TraceMode::Link) => link_causes(run, cause, &name),
         (None, Some(cause), _) => return with_parent(&name, None, cause.context.to_otel()),
         (None, None, _) => {
-            let span = with_parent(&name, None, idle::root_context());
+            let span = with_parent(&name, None, idle::under(&Context::new(), || ()));
             span.link(&run.last_known);
             span
         }
@@ -162,33 +162,36 @@ pub fn self_started_span(name: &str, link: &TraceContext) -> Span {
 /// Records that a watch delivered `cause` to someone who runs nothing because of it: the scheduler sees its own binding,
 /// a client waits for a phase. One `watch` span, from commit to receipt.
 pub fn delivered(cause: &Cause, object: &ObjectRef<'_>, step: Option<Step>) {
-    if cause.context.is_sampled() {
-        let wait = Wait { parent: cause, object, step };
-        wait.watch();
+    if cause.context.is_sampled()
+        && let Some(wait) = Wait::for_watch(cause, object, step)
+    {
+        wait.emit();
     }
 }
 
 fn continue_cause(run: &Reconcile<'_>, cause: &Cause, name: &str) -> Span {
-    if cause.replayed {
-        let span = with_parent(name, None, idle::under(&cause.context.to_otel()));
-        run.causes.others().for_each(|other| _ = span.link(&other.context));
-        return span;
-    }
-    let wait = |step| Wait { parent: cause, object: &run.object, step };
+    let mut waits = Vec::new();
     if run.attempt <= 1 {
-        wait(run.steps.watch).watch();
+        waits.extend(Wait::for_watch(cause, &run.object, run.steps.watch));
     }
     if let Some(enqueued_at) = run.timing.enqueued_at {
-        wait(run.steps.queue).queue(enqueued_at, run.timing.started_at);
+        waits.push(Wait::for_queue(cause, &run.object, run.steps.queue, enqueued_at, run.timing.started_at));
     }
-    let span = with_parent(name, None, cause.context.to_otel());
+    let mut parent = cause.context.to_otel();
+    if cause.replayed {
+        parent = idle::under(&parent, move || waits.into_iter().for_each(Wait::emit));
+    } else {
+        waits.into_iter().for_each(Wait::emit);
+    }
+    let span = with_parent(name, None, parent);
     run.causes.others().for_each(|other| _ = span.link(&other.context));
     span
 }
 
 /// In link mode the waits belong to no trace: the cause's must not grow, and the root starts after them. They are events.
 fn link_causes(run: &Reconcile<'_>, newest: &Cause, name: &str) -> Span {
-    let span = with_parent(name, Some("consumer"), Context::new());
+    let parent = if newest.replayed { idle::under(&Context::new(), || ()) } else { Context::new() };
+    let span = with_parent(name, Some("consumer"), parent);
     run.causes.iter().for_each(|cause| _ = span.link(&cause.context));
     if span.is_disabled() {
         return span;
@@ -221,34 +224,50 @@ fn describe(run: &Reconcile<'_>, span: &Span) {
 }
 
 /// A wait that is over: its span is made with the times of its start and end.
-struct Wait<'a> {
-    parent: &'a Cause,
-    object: &'a ObjectRef<'a>,
-    step: Option<Step>,
+struct Wait {
+    name: &'static str,
+    parent: TraceContext,
+    start: SystemTime,
+    end: SystemTime,
+    attributes: Vec<KeyValue>,
 }
 
-impl Wait<'_> {
-    fn watch(&self) {
-        // A cause that came by annotation was not delivered at any known time.
-        if let (Some(committed_at), Some(received_at)) = (self.parent.committed_at, self.parent.received_at) {
-            let attributes = watch_attributes(self.parent, self.step);
-            self.emit("watch", committed_at, received_at, attributes);
-        }
+impl Wait {
+    /// Commit to receipt. A cause that came by annotation was not delivered at any known time.
+    fn for_watch(cause: &Cause, object: &ObjectRef<'_>, step: Option<Step>) -> Option<Self> {
+        let (start, end) = (cause.committed_at?, cause.received_at?);
+        Some(Self::new("watch", cause, object, (start, end), watch_attributes(cause, step)))
     }
 
-    fn queue(&self, enqueued_at: Timestamp, started_at: Timestamp) {
-        let attributes = queue_attributes(enqueued_at, started_at, self.step);
-        self.emit("queue", enqueued_at, started_at, attributes);
+    /// Enqueue to start.
+    fn for_queue(
+        cause: &Cause,
+        object: &ObjectRef<'_>,
+        step: Option<Step>,
+        enqueued_at: Timestamp,
+        started_at: Timestamp,
+    ) -> Self {
+        let attributes = queue_attributes(enqueued_at, started_at, step);
+        Self::new("queue", cause, object, (enqueued_at, started_at), attributes)
     }
 
-    fn emit(&self, name: &'static str, start: Timestamp, end: Timestamp, mut attributes: Vec<KeyValue>) {
+    fn new(
+        name: &'static str,
+        cause: &Cause,
+        object: &ObjectRef<'_>,
+        (start, end): (Timestamp, Timestamp),
+        mut attributes: Vec<KeyValue>,
+    ) -> Self {
+        // Not before the commit: the key may have waited for another reason before, and another clock may lag.
+        let start = cause.committed_at.map_or(start, |committed_at| start.max(committed_at));
+        attributes.extend(object.attributes());
+        Self { name, parent: cause.context.clone(), start: start.into(), end: start.max(end).into(), attributes }
+    }
+
+    fn emit(self) {
         let Some(tracer) = tracer() else { return };
-        let start = self.parent.committed_at.map_or(start, |committed_at| start.max(committed_at));
-        let start: SystemTime = start.into();
-        let end = start.max(end.into());
-        attributes.extend(self.object.attributes());
-        let builder = SpanBuilder::from_name(name).with_start_time(start).with_attributes(attributes);
-        tracer.build_with_context(builder, &self.parent.context.to_otel()).end_with_timestamp(end);
+        let builder = SpanBuilder::from_name(self.name).with_start_time(self.start).with_attributes(self.attributes);
+        tracer.build_with_context(builder, &self.parent.to_otel()).end_with_timestamp(self.end);
     }
 }
 

@@ -1,20 +1,21 @@
 //! The runtime client: calls over the Container Runtime Interface and what they are for.
 //!
 //! A container's start is one step with three calls inside (pull, create, start), so that a slow image is told from a
-//! slow start.
+//! slow start. Everything here changes the node, so a run that had nothing to do so far begins to work.
 
 use tracing::Span;
 
-use super::{SpanExt, child, child_call};
+use super::{SpanExt, child, child_call, work_begins};
 use crate::{Step, attr};
 
 /// Creating the sandbox (pause) and attaching its network.
 pub fn run_sandbox() -> Span {
-    child_call("run sandbox", Some(Step::PodCreate5c))
+    call("run sandbox", Some(Step::PodCreate5c))
 }
 
 /// Mounting volumes, config maps and secrets.
 pub fn mount_volumes() -> Span {
+    work_begins();
     child("mount volumes", Some(Step::PodCreate5d))
 }
 
@@ -30,19 +31,19 @@ pub fn container(container: &str, index: u32) -> Span {
 
 /// Pulling an image, inside the start of a container.
 pub fn pull_image(image: &str) -> Span {
-    let span = child_call("pull image", None);
+    let span = call("pull image", None);
     span.attr(attr::CONTAINER_IMAGE_NAME, image.to_owned());
     span
 }
 
 /// The runtime's CreateContainer.
 pub fn create_container() -> Span {
-    child_call("create container", None)
+    call("create container", None)
 }
 
 /// The runtime's StartContainer; the span around it is [`container`] or [`init_container`].
 pub fn start_container() -> Span {
-    child_call("run container", None)
+    call("run container", None)
 }
 
 /// TERM to container `index`, until it exits or its grace ends.
@@ -57,11 +58,17 @@ pub fn kill_container(container: &str, index: u32) -> Span {
 
 /// Stopping and removing the sandbox.
 pub fn remove_sandbox() -> Span {
-    child_call("remove sandbox", Some(Step::PodDelete9a))
+    call("remove sandbox", Some(Step::PodDelete9a))
 }
 
 fn around(name: &'static str, step: Step, container: &str) -> Span {
+    work_begins();
     let span = child(name, Some(step));
     span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
     span
+}
+
+fn call(name: &'static str, step: Option<Step>) -> Span {
+    work_begins();
+    child_call(name, step)
 }

@@ -7,7 +7,7 @@
 use opentelemetry::KeyValue;
 use tracing::Span;
 
-use super::{SpanExt, child};
+use super::{SpanExt, child, work_begins};
 use crate::{Step, attr};
 
 /// The name of the span around one attempt to schedule one pod.
@@ -56,8 +56,9 @@ impl ExtensionPoint {
     }
 }
 
-/// Finding a node: serial, from snapshot to Permit.
+/// Finding a node: serial, from snapshot to Permit. To try is to work, whether a node is found or not.
 pub fn scheduling_cycle() -> Span {
+    work_begins();
     child("schedulingCycle", None)
 }
 

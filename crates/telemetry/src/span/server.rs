@@ -54,6 +54,9 @@ impl<S> Layer<S> for TraceLayer {
     }
 }
 
+/// An answer to come.
+type Answer<R, E> = Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>;
+
 /// The service that [`TraceLayer`] makes.
 #[derive(Clone, Debug)]
 pub struct Trace<S> {
@@ -70,7 +73,7 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = Answer<R, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -78,7 +81,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if untraced::is_marked(request.headers()) || untraced::is_never_traced(request.uri()) {
-            return Box::pin(self.inner.call(request));
+            return self.pass(request, &TraceContext::NONE);
         }
         let claimed = TraceContext::from_headers(request.headers());
         let trusted = !claimed.is_valid() || (self.trusts)(request.extensions());
@@ -91,9 +94,7 @@ where
         };
         if span.is_disabled() {
             // Nothing is recorded here, but whoever comes after us must still know the trace.
-            let context = parent.to_otel();
-            let _current = context.clone().attach();
-            return Box::pin(self.inner.call(request).with_context(context));
+            return self.pass(request, &parent);
         }
         if !trusted {
             span.link(&claimed);
@@ -110,6 +111,19 @@ where
             answer
         };
         Box::pin(answer.instrument(span))
+    }
+}
+
+impl<S> Trace<S> {
+    /// Serves a call without a span, with exactly `parent` as its context.
+    fn pass<B, R>(&mut self, request: Request<B>, parent: &TraceContext) -> Answer<R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Future: Send + 'static,
+    {
+        let context = parent.to_otel();
+        let _current = context.clone().attach();
+        Box::pin(self.inner.call(request).with_context(context))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stages of one request in the apiserver, children of its server span. Enter one around the work:
 //!
 //! ```
-//! # use telemetry::{ApiSteps, span::stage};
+//! # use traceplane_telemetry::{ApiSteps, span::stage};
 //! # let steps = ApiSteps::NONE;
 //! let admitted = stage::admit(steps.admit).in_scope(|| {
 //!     stage::plugin("NamespaceLifecycle").in_scope(|| true)
