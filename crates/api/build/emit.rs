@@ -52,7 +52,10 @@ fn json(out: &mut String, message: &Message) {
                 .expect("a String takes everything");
             continue;
         }
-        let function = match (bytes, field.always || field.value) {
+        // Go prints an unset quantity as "0"; leaving it out means the same and stays unset.
+        let quantity = matches!(field.ty, Type::Plain("Quantity"));
+        let function = match (bytes, field.always || (field.value && !quantity)) {
+            (false, false) if matches!(field.ty, Type::Plain("Time" | "MicroTime")) => "unless_zero",
             (false, false) => "unless_empty",
             (false, true) => "always",
             (true, _) => "base64_unless_empty",
@@ -129,8 +132,13 @@ fn field(f: &Field) -> String {
         Type::Message(full_name) => format!("schema::Type::Message(&{})", table_name(full_name)),
     };
     format!(
-        "    schema::Field {{ json: \"{}\", shape: schema::Shape::{shape}, ty: {ty}, optional: {}, inline: {}, merge_key: {:?}, merge: {} }},\n",
-        f.json, f.optional, f.inline, f.merge_key, f.merge
+        "    schema::Field {{ json: \"{}\", shape: schema::Shape::{shape}, ty: {ty}, optional: {}, inline: {}, always: {}, merge_key: {:?}, merge: {} }},\n",
+        f.json,
+        f.optional,
+        f.inline,
+        f.always || f.value,
+        f.merge_key,
+        f.merge
     )
 }
 

@@ -24,6 +24,8 @@ pub struct Field {
     pub optional: bool,
     /// The members of this message belong to the parent.
     pub inline: bool,
+    /// JSON shows the field even when it is empty, zero or null: clients count on it.
+    pub always: bool,
     /// A strategic merge patch merges this list by that member of its elements.
     pub merge_key: Option<&'static str>,
     /// A strategic merge patch merges this list of scalars or this map.

@@ -32,6 +32,15 @@ pub(crate) fn unless_empty<M: SerializeMap, T: Serialize + Empty>(
     if value.is_empty() { Ok(()) } else { map.serialize_entry(key, value) }
 }
 
+/// A time: on the wire an empty message and no message both mean "not set".
+pub(crate) fn unless_zero<M, T>(map: &mut M, key: &str, value: &Option<T>) -> Result<(), M::Error>
+where
+    M: SerializeMap,
+    T: Serialize + Default + PartialEq,
+{
+    if value.as_ref().is_none_or(|time| *time == T::default()) { Ok(()) } else { map.serialize_entry(key, value) }
+}
+
 pub(crate) fn base64_unless_empty<M: SerializeMap, T: Base64 + Empty>(
     map: &mut M,
     key: &str,
@@ -78,6 +87,12 @@ impl<T> Empty for Vec<T> {
 impl<T> Empty for BTreeMap<String, T> {
     fn is_empty(&self) -> bool {
         self.is_empty()
+    }
+}
+
+impl Empty for crate::resource::Quantity {
+    fn is_empty(&self) -> bool {
+        self.string.is_empty()
     }
 }
 
