@@ -55,7 +55,9 @@ fn json(out: &mut String, message: &Message) {
         // Go prints an unset quantity as "0"; leaving it out means the same and stays unset.
         let quantity = matches!(field.ty, Type::Plain("Quantity"));
         let function = match (bytes, field.always || (field.value && !quantity)) {
-            (false, false) if matches!(field.ty, Type::Plain("Time" | "MicroTime")) => "unless_zero",
+            (false, false) if field.shape == Shape::Single && matches!(field.ty, Type::Plain("Time" | "MicroTime")) => {
+                "unless_zero"
+            }
             (false, false) => "unless_empty",
             (false, true) => "always",
             (true, _) => "base64_unless_empty",
