@@ -13,6 +13,10 @@ pub const TRACEPARENT: &str = "traceparent";
 /// Header and metadata key of the vendors' additions (W3C Trace Context, section 3.3).
 pub const TRACESTATE: &str = "tracestate";
 
+/// The annotation that carries a `traceparent` with an object (KEP-5915): written on creates and changes of intent, honoured
+/// when no cause came with the event.
+pub const TRACEPARENT_ANNOTATION: &str = "tracing.k8s.io/traceparent";
+
 /// Length of a version 00 `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
 const TRACEPARENT_LEN: usize = 55;
 /// W3C asks for at least 512 characters to be carried. It is also our bound, because a context is stored with every revision.

@@ -16,7 +16,7 @@ pub mod step;
 pub mod testing;
 
 pub use cause::{Cause, Causes};
-pub use context::{TRACEPARENT, TRACESTATE, TraceContext};
+pub use context::{TRACEPARENT, TRACEPARENT_ANNOTATION, TRACESTATE, TraceContext};
 pub use opentelemetry::KeyValue;
 pub use setup::{ExportStats, Guard, InitError, LogFormat, TelemetryConfig, dropped_spans, export_stats, init};
 pub use span::{Reconcile, SpanExt, TraceMode, Untraced, reconcile_span, self_started_span};

@@ -36,7 +36,7 @@ use crate::{Step, TraceContext, attr};
 
 pub(crate) use idle::SkipIdle;
 pub use idle::work_begins;
-pub use reconcile::{Reconcile, Timing, TraceMode, delivered, reconcile_span, self_started_span};
+pub use reconcile::{Reconcile, RunSteps, Timing, TraceMode, delivered, reconcile_span, self_started_span};
 pub use status::{Side, code_name, is_error};
 pub use untraced::{UNTRACED, Untraced};
 

@@ -134,6 +134,9 @@ impl<'a> Reconcile<'a> {
 /// - Without a cause: a new root, linked to [`Reconcile::last_known`]. It is exported only if work begins inside:
 ///   a resync that changes nothing makes no spans.
 pub fn reconcile_span(run: &Reconcile<'_>) -> Span {
+    if tracer().is_none() {
+        return Span::none();
+    }
     let name = run.name.map_or_else(|| format!("sync {}", run.controller).into(), Cow::Borrowed);
     let span = match (run.causes.newest_sampled(), run.causes.newest(), run.mode) {
         (Some(cause), _, TraceMode::Continue) => continue_cause(run, cause, &name),

@@ -33,11 +33,26 @@ pub(super) fn is_never_traced(uri: &Uri) -> bool {
 }
 
 fn is_quiet_rest(path: &str, query: &str) -> bool {
-    let probe = ["/healthz", "/livez", "/readyz", "/metrics"].iter().any(|prefix| path.starts_with(prefix));
-    let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
-    // Whole segments: a pod may well be called "events".
-    let resource = path.split('/').skip(2).any(|segment| segment == "leases" || segment == "events");
-    probe || (path.starts_with("/api") && (watch || resource))
+    let is_probe = ["/healthz", "/livez", "/readyz", "/metrics"].iter().any(|prefix| path.starts_with(prefix));
+    is_probe
+        || rest_resource(path).is_some_and(|resource| {
+            let is_watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
+            is_watch || matches!(resource, "leases" | "events")
+        })
+}
+
+/// The resource that a path of Kubernetes' REST API is about: `/api/v1/namespaces/default/pods/web-1` is about `pods`.
+fn rest_resource(path: &str) -> Option<&str> {
+    let mut segments = path.split('/').skip(1);
+    match segments.next()? {
+        "api" => _ = segments.next()?,
+        "apis" => _ = (segments.next()?, segments.next()?),
+        _ => return None,
+    }
+    match (segments.next()?, segments.nth(1)) {
+        ("namespaces", Some(resource)) => Some(resource),
+        (resource, _) => Some(resource),
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +73,10 @@ mod tests {
             ("/api/v1/namespaces/default/pods", false),
             ("/api/v1/namespaces/default/pods?watch=true", true),
             ("/api/v1/namespaces/default/events", true),
+            ("/api/v1/namespaces/events/pods/leases", false),
+            ("/api/v1/namespaces/default", false),
+            ("/api/v1/events", true),
+            ("/version?watch=true", false),
             ("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1", true),
         ];
         for (uri, quiet) in table {

@@ -11,7 +11,8 @@ pub fn markdown() -> String {
          <!-- Generated from crates/telemetry/src/step/catalogue.rs: UPDATE_DOCS=1 cargo test -p traceplane-telemetry -->\n\n\
          A span that is a step of a journey says so with the attribute `traceplane.step`. A finished journey contains every\n\
          step that applies, in causal order. `[i]` stands for the index of a container, from 0. The column *span* names the\n\
-         span that carries the step; a call's span is the client's.\n",
+         span that carries the step; a call's span is the client's. The column *after* names the steps that start before it, as\n\
+         far as they apply.\n",
     );
     for journey in Journey::ALL {
         table(&mut page, journey).expect("writing to a String cannot fail");
@@ -20,9 +21,13 @@ pub fn markdown() -> String {
 }
 
 fn table(page: &mut String, journey: Journey) -> std::fmt::Result {
-    write!(page, "\n## {}\n\n| step | who | what | span |\n|---|---|---|---|\n", journey.id())?;
+    write!(page, "\n## {}\n\n| step | who | what | span | after |\n|---|---|---|---|---|\n", journey.id())?;
     journey.steps().try_for_each(|step: Step| {
-        writeln!(page, "| `{}` | {} | {} | `{}` |", step.pattern(), step.who(), step.what(), step.span())
+        // Within one table the journey's own prefix says nothing.
+        let prefix = journey.id().len() + 1;
+        let after: Vec<_> = step.after().iter().map(|before| before.pattern()[prefix..].to_owned()).collect();
+        let (who, what, span) = (step.who(), step.what(), step.span());
+        writeln!(page, "| `{}` | {who} | {what} | `{span}` | {} |", step.pattern(), after.join(", "))
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod docs;
+mod order;
 mod request;
 
 pub use catalogue::Step;
@@ -159,6 +160,21 @@ mod tests {
     fn other_spellings_are_refused() {
         for id in ["", "pod.create", "pod.create.2z", "pod.create.5f", "pod.create.2a[0]", "pod.create.5f[01]"] {
             assert!(id.parse::<Step>().is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn the_causal_order_has_one_start_per_journey_and_follows_the_catalogue() {
+        for journey in Journey::ALL {
+            let starts: Vec<_> = journey.steps().filter(|step| step.after().is_empty()).collect();
+            assert_eq!(starts.len(), 1, "{journey:?} starts with {starts:?}");
+        }
+        for step in Step::all() {
+            for before in step.after() {
+                assert_eq!(before.journey(), step.journey(), "{before} and {step}");
+                // So the order has no cycle.
+                assert!(before < step, "{before} stands after {step}");
+            }
         }
     }
 
