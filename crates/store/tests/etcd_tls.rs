@@ -1,5 +1,8 @@
 //! An etcd that speaks TLS and wants to know who asks.
 
+// Helpers of tests, too, may fail by panicking.
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};

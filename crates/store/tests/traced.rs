@@ -1,5 +1,8 @@
 //! The spans of reads and writes, and that a commit's span is the cause that it records.
 
+// Helpers of tests, too, may fail by panicking.
+#![allow(clippy::unwrap_used)]
+
 use opentelemetry::trace::FutureExt;
 use store::conformance::{by, next, origin, value};
 use store::{Error, ListOptions, MemoryStore, Revision, Store, Traced, WriteContext};

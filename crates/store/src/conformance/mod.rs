@@ -1,12 +1,15 @@
 //! What every [`Store`] must do, as tests that any implementation can run.
 //!
-//! ```ignore
+//! ```text
 //! // tests/mine.rs
 //! async fn fixture() -> (Guard, Arc<dyn Store>) { ... }   // a fresh store; the guard keeps it alive
 //! store::conformance!(crate::fixture);                    // one test per case
 //! ```
 //!
 //! Cases are sentences. They wait for what they expect, with a bound, and never for time to pass.
+
+// These are tests, whichever crate runs them: an unwrap that fails is a failed test.
+#![allow(clippy::unwrap_used)]
 
 pub mod compaction;
 pub mod lists;

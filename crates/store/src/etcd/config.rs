@@ -61,7 +61,8 @@ impl EtcdConfig {
             _ => return Err(wrong(&"a URL such as http://127.0.0.1:2379 is needed")),
         };
         Ok(endpoint
-            .connect_timeout(self.request_timeout)
+            // Less than a request may take, so that a request knows that it was never sent and can go elsewhere.
+            .connect_timeout(self.request_timeout / 2)
             .http2_keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive_timeout)
             // etcd counts pings on idle connections as abuse and closes them.

@@ -55,14 +55,13 @@ impl Failed<'_> {
     }
 
     fn unavailable(self, what: &str, in_doubt: bool) -> Error {
-        let doubt = if in_doubt { " The write may have been committed." } else { "" };
-        Error::Unavailable {
-            message: format!(
-                "etcd at {} {what}.{doubt} Retry; if this lasts, check that etcd runs and is healthy",
-                self.endpoint
-            ),
-            in_doubt,
-        }
+        let advice = match in_doubt {
+            true => "The write may have been committed: read again before you retry. If",
+            false => "Retry; if",
+        };
+        let message =
+            format!("etcd at {} {what}. {advice} this lasts, check that etcd runs and is healthy", self.endpoint);
+        Error::Unavailable { message, in_doubt }
     }
 }
 
