@@ -1,4 +1,5 @@
 //! Placeholder head, rewritten when the parts stand.
 
 pub mod cri;
+pub mod lifecycle;
 pub mod runtime;

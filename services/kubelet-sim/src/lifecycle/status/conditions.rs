@@ -1,0 +1,105 @@
+//! A pod's conditions, with Kubernetes' reasons and messages.
+
+use api::core::v1::{PodCondition, PodStatus};
+use api::pod_conditions::{
+    CONTAINERS_READY, INITIALIZED, POD_SCHEDULED, READY, READY_TO_START_CONTAINERS, is_true, set_condition,
+};
+
+use super::super::Input;
+use super::super::slot::{Role, init_slots, main_slots};
+use super::phase::exit_code;
+
+/// A condition's status with its reason and message; both empty when there is nothing to explain.
+type Truth = Result<&'static str, (&'static str, String)>;
+
+/// Sets the kubelet's conditions and leaves those of others.
+pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
+    let sandbox_ready = input.observed.sandbox().is_some();
+    let containers_ready = containers_ready(status, input);
+    let truths: [(&str, Truth); 5] = [
+        (READY_TO_START_CONTAINERS, if sandbox_ready { Ok("") } else { Err(("", String::new())) }),
+        (INITIALIZED, initialized(status, input)),
+        (READY, ready(status, input, &containers_ready)),
+        (CONTAINERS_READY, containers_ready),
+        (POD_SCHEDULED, Ok("")),
+    ];
+    for (kind, truth) in truths {
+        let (value, reason, message) = match truth {
+            Ok(reason) => ("True", reason, String::new()),
+            Err((reason, message)) => ("False", reason, message),
+        };
+        let condition = PodCondition {
+            r#type: kind.to_owned(),
+            status: value.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: input.pod.metadata.generation,
+            ..Default::default()
+        };
+        set_condition(status, condition, input.now);
+    }
+}
+
+fn initialized(status: &PodStatus, input: &Input<'_>) -> Truth {
+    if status.phase == "Succeeded" {
+        return Ok("PodCompleted");
+    }
+    let started = status.container_statuses.iter().any(|c| c.state.running.is_some() || exit_code(c).is_some());
+    if started {
+        return Ok("");
+    }
+    let slots = init_slots(&input.pod.spec);
+    if slots.len() > 0 && status.init_container_statuses.is_empty() {
+        let names = slots.map(|slot| slot.spec.name.as_str()).collect::<Vec<_>>().join(" ");
+        return Err(("ContainersNotInitialized", format!("containers with unknown status: [{names}]")));
+    }
+    let incomplete: Vec<&str> = slots
+        .zip(&status.init_container_statuses)
+        .filter(|(slot, init)| match slot.role {
+            Role::Sidecar => init.started != Some(true),
+            _ => exit_code(init) != Some(0),
+        })
+        .map(|(slot, _)| slot.spec.name.as_str())
+        .collect();
+    if incomplete.is_empty() {
+        return Ok("");
+    }
+    Err(("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" "))))
+}
+
+fn containers_ready(status: &PodStatus, input: &Input<'_>) -> Truth {
+    match status.phase.as_str() {
+        "Succeeded" => return Err(("PodCompleted", String::new())),
+        "Failed" => return Err(("PodFailed", String::new())),
+        _ => {}
+    }
+    if status.container_statuses.is_empty() {
+        let names = main_slots(&input.pod.spec).map(|slot| slot.spec.name.as_str()).collect::<Vec<_>>().join(" ");
+        return Err(("ContainersNotReady", format!("containers with unknown status: [{names}]")));
+    }
+    let sidecars = init_slots(&input.pod.spec)
+        .zip(&status.init_container_statuses)
+        .filter(|(slot, _)| slot.role == Role::Sidecar)
+        .map(|(_, status)| status);
+    let unready: Vec<&str> =
+        sidecars.chain(&status.container_statuses).filter(|c| !c.ready).map(|c| c.name.as_str()).collect();
+    if unready.is_empty() {
+        return Ok("");
+    }
+    Err(("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))))
+}
+
+/// Ready is more than its containers: each readiness gate is a condition that somebody else must set.
+fn ready(status: &PodStatus, input: &Input<'_>, containers: &Truth) -> Truth {
+    if containers.is_err() {
+        return containers.clone();
+    }
+    let missing: Vec<String> = (input.pod.spec.readiness_gates.iter())
+        .filter(|gate| !is_true(status, &gate.condition_type))
+        .map(|gate| match status.conditions.iter().any(|c| c.r#type == gate.condition_type) {
+            true => format!("the status of pod readiness gate {:?} is not \"True\", but False", gate.condition_type),
+            false => format!("corresponding condition of pod readiness gate {:?} does not exist.", gate.condition_type),
+        })
+        .collect();
+    if missing.is_empty() { Ok("") } else { Err(("ReadinessGatesNotReady", missing.join(", "))) }
+}
