@@ -1,0 +1,74 @@
+//! The commands, and what is common to them: the runtime, telemetry, Ctrl-C, and how an error is shown.
+
+use crate::{cluster, pki};
+use clap::{Args, Parser, Subcommand};
+use service_kit::chain::Chain;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A Kubernetes control plane that you can see through.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tpctl",
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Folder with the cluster that `tpctl up` keeps: certificates, kubeconfigs, logs, etcd's data.
+    #[arg(long, global = true, value_name = "DIR", env = "TRACEPLANE_STATE_DIR", default_value = ".traceplane")]
+    pub(crate) state_dir: PathBuf,
+    /// Kubeconfig file; the one of the cluster in the state folder by default.
+    #[arg(long, global = true, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cluster on this machine, or whatever of it is not running.
+    Up(cluster::UpArgs),
+    /// Stop the cluster; its state stays.
+    Down(cluster::DownArgs),
+    /// Show the cluster's processes and nodes.
+    Status,
+    /// Make certificates and kubeconfigs.
+    Pki(pki::PkiArgs),
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    service_kit::tls::install_provider();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let global = cli.global;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => cluster::up(&global, &args).await,
+            Command::Down(args) => cluster::down(&global, &args).await,
+            Command::Status => cluster::status(&global).await,
+            Command::Pki(args) => pki::run(&global, &args),
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", Chain(error.as_ref()));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,57 @@
+//! `tpctl down`: stops the processes, those that need others first.
+
+use super::process;
+use super::record::ClusterRecord;
+use crate::cli::Global;
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::time::Duration;
+
+/// Flags of `tpctl down`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DownArgs {
+    /// Delete the state folder too: etcd's data, certificates, logs.
+    #[arg(long)]
+    purge: bool,
+}
+
+/// How long a service may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// `tpctl down`.
+pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
+    let state = &global.state_dir;
+    let Some(mut cluster) = ClusterRecord::read(state)? else {
+        println!("No cluster is kept in {}.", state.display());
+        return Ok(());
+    };
+    let progress = Progress::start("Stopping the cluster");
+    let is_base = |name: &str| matches!(name, "etcd" | "console" | "apiserver");
+    let (base, workers): (Vec<_>, Vec<_>) =
+        cluster.processes.iter().filter(|p| process::is_running(p)).cloned().partition(|p| is_base(&p.name));
+    // The workers do not need one another; apiserver, console and etcd go in this order.
+    let mut killed: Vec<String> = Vec::new();
+    let stopped =
+        futures::future::join_all(workers.iter().map(|p| async move { (p, process::stop(p, GRACE).await) })).await;
+    killed.extend(stopped.iter().filter(|(_, by_itself)| !by_itself).map(|(p, _)| p.name.clone()));
+    for process in base.iter().rev() {
+        progress.say(format!("Stopping {}", process.name));
+        if !process::stop(process, GRACE).await {
+            killed.push(process.name.clone());
+        }
+    }
+    cluster.processes.clear();
+    cluster.write(state)?;
+    if args.purge {
+        std::fs::remove_dir_all(state).with_context(|| format!("cannot delete {}", state.display()))?;
+    }
+    progress.done(match args.purge {
+        true => "The cluster is stopped and its state deleted.",
+        false => "The cluster is stopped; `tpctl up` starts it again with its objects.",
+    });
+    if !killed.is_empty() {
+        eprintln!("warning: killed, because they did not stop within {GRACE:?}: {}", killed.join(", "));
+    }
+    Ok(())
+}
