@@ -18,14 +18,18 @@ pub struct Cache<K> {
 }
 
 struct Shared<K> {
-    indexes: Vec<(&'static str, IndexFn<K>)>,
     state: RwLock<State<K>>,
 }
 
 struct State<K> {
     objects: HashMap<Key, Held<K>>,
-    /// Per index, in the order of `Shared::indexes`: value to keys.
-    by_value: Vec<HashMap<String, BTreeSet<Key>>>,
+    indexes: Vec<Index<K>>,
+}
+
+struct Index<K> {
+    name: &'static str,
+    values: IndexFn<K>,
+    by_value: HashMap<String, BTreeSet<Key>>,
 }
 
 struct Held<K> {
@@ -48,8 +52,23 @@ impl<K> std::fmt::Debug for Cache<K> {
 impl<K: Resource> Cache<K> {
     /// An empty cache with these indexes.
     pub(crate) fn new(indexes: Vec<(&'static str, IndexFn<K>)>) -> Self {
-        let by_value = indexes.iter().map(|_| HashMap::new()).collect();
-        Cache { shared: Arc::new(Shared { indexes, state: RwLock::new(State { objects: HashMap::new(), by_value }) }) }
+        let indexes =
+            indexes.into_iter().map(|(name, values)| Index { name, values, by_value: HashMap::new() }).collect();
+        Cache { shared: Arc::new(Shared { state: RwLock::new(State { objects: HashMap::new(), indexes }) }) }
+    }
+
+    /// Adds an index. One of that name may be there already, wanted by another reader of a shared cache; it is kept.
+    pub(crate) fn add_index(&self, name: &'static str, values: IndexFn<K>) {
+        let mut state = self.shared.state.write();
+        let State { objects, indexes } = &mut *state;
+        if indexes.iter().any(|index| index.name == name) {
+            return;
+        }
+        let mut index = Index { name, values, by_value: HashMap::new() };
+        for (key, held) in objects {
+            index.insert(key, &held.object);
+        }
+        indexes.push(index);
     }
 
     /// A cache with these objects and indexes, for tests of pure code that reads one.
@@ -92,10 +111,10 @@ impl<K: Resource> Cache<K> {
     /// # Panics
     /// The informer was built without an index of that name.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<K>> {
-        let position = self.shared.indexes.iter().position(|(name, _)| *name == index);
-        let position = position.unwrap_or_else(|| panic!("the informer has no index {index:?}"));
         let state = self.shared.state.read();
-        let keys = state.by_value[position].get(value).into_iter().flatten();
+        let index = state.indexes.iter().find(|candidate| candidate.name == index);
+        let index = index.expect("the informer was built with the indexes that its readers use");
+        let keys = index.by_value.get(value).into_iter().flatten();
         keys.filter_map(|key| state.objects.get(key)).map(|held| Arc::clone(&held.object)).collect()
     }
 
@@ -117,19 +136,13 @@ impl<K: Resource> Cache<K> {
     pub(crate) fn put(&self, object: Arc<K>, cause: Cause) -> Option<Arc<K>> {
         let key = Key::of(&*object);
         let mut state = self.shared.state.write();
-        let old =
-            state.objects.insert(key.clone(), Held { object: Arc::clone(&object), cause }).map(|held| held.object);
-        for (position, (_, values)) in self.shared.indexes.iter().enumerate() {
-            let index = &mut state.by_value[position];
-            let new_values = values(&object);
+        let State { objects, indexes } = &mut *state;
+        let old = objects.insert(key.clone(), Held { object: Arc::clone(&object), cause }).map(|held| held.object);
+        for index in indexes {
             if let Some(old) = &old {
-                for value in values(old).iter().filter(|v| !new_values.contains(v)) {
-                    unindex(index, value, &key);
-                }
+                index.remove(&key, old);
             }
-            for value in new_values {
-                index.entry(value).or_default().insert(key.clone());
-            }
+            index.insert(&key, &object);
         }
         old
     }
@@ -137,21 +150,30 @@ impl<K: Resource> Cache<K> {
     /// Removes an object; returns it.
     pub(crate) fn remove(&self, key: &Key) -> Option<Arc<K>> {
         let mut state = self.shared.state.write();
-        let old = state.objects.remove(key)?.object;
-        for (position, (_, values)) in self.shared.indexes.iter().enumerate() {
-            for value in values(&old) {
-                unindex(&mut state.by_value[position], &value, key);
-            }
+        let State { objects, indexes } = &mut *state;
+        let old = objects.remove(key)?.object;
+        for index in indexes {
+            index.remove(key, &old);
         }
         Some(old)
     }
 }
 
-fn unindex(index: &mut HashMap<String, BTreeSet<Key>>, value: &str, key: &Key) {
-    if let Some(keys) = index.get_mut(value) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(value);
+impl<K> Index<K> {
+    fn insert(&mut self, key: &Key, object: &K) {
+        for value in (self.values)(object) {
+            self.by_value.entry(value).or_default().insert(key.clone());
+        }
+    }
+
+    fn remove(&mut self, key: &Key, object: &K) {
+        for value in (self.values)(object) {
+            if let Some(keys) = self.by_value.get_mut(&value) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_value.remove(&value);
+                }
+            }
         }
     }
 }
@@ -186,5 +208,14 @@ mod tests {
         cache.remove(&Key::new("default", "b"));
         assert!(cache.by_index("node", "n1").is_empty());
         assert_eq!(cache.len(), 2);
+    }
+
+    #[test]
+    fn an_index_that_comes_later_knows_the_objects_before() {
+        let cache = Cache::of([pod("a", "n1")], vec![]);
+        cache.add_index("node", Box::new(|p: &Pod| vec![p.spec.node_name.clone()]));
+        cache.add_index("node", Box::new(|_| panic!("the index is there already")));
+        cache.put(Arc::new(pod("b", "n1")), Cause::default());
+        assert_eq!(names(&cache.by_index("node", "n1")), ["a", "b"]);
     }
 }

@@ -44,17 +44,19 @@ pub struct Informer<K> {
 }
 
 /// An informer about to start.
+///
+/// Several controllers may share one: each adds its indexes and handlers and takes the cache; then it is started, once.
 pub struct InformerBuilder<K: Resource> {
     api: Api<K>,
     selection: Selection,
-    indexes: Vec<(&'static str, Box<dyn Fn(&K) -> Vec<String> + Send + Sync>)>,
+    cache: Cache<K>,
     handlers: Vec<Handler<K>>,
 }
 
 impl<K: Resource> Informer<K> {
     /// An informer of the objects that `api` sees.
     pub fn of(api: Api<K>) -> InformerBuilder<K> {
-        InformerBuilder { api, selection: Selection::default(), indexes: Vec::new(), handlers: Vec::new() }
+        InformerBuilder { api, selection: Selection::default(), cache: Cache::new(Vec::new()), handlers: Vec::new() }
     }
 
     /// The cache. It is empty, then partly filled, until [`Informer::synced`] returns.
@@ -87,22 +89,36 @@ impl<K: Resource> InformerBuilder<K> {
     }
 
     /// Finds objects by values of theirs; see [`Cache::by_index`].
-    pub fn index(mut self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
-        self.indexes.push((name, Box::new(values)));
+    pub fn index(self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.add_index(name, values);
         self
     }
 
     /// Calls `handler` for every change, after the cache has it, in the order of changes. It must not block: it adds keys to queues.
     pub fn on_change(mut self, handler: impl FnMut(&Change<K>, &Cause) + Send + 'static) -> Self {
-        self.handlers.push(Box::new(handler));
+        self.add_handler(handler);
         self
+    }
+
+    /// As [`InformerBuilder::index`]. An index of that name that is there already is kept: sharers agree on names.
+    pub fn add_index(&self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) {
+        self.cache.add_index(name, Box::new(values));
+    }
+
+    /// As [`InformerBuilder::on_change`]. Handlers are called in the order in which they were added.
+    pub fn add_handler(&mut self, handler: impl FnMut(&Change<K>, &Cause) + Send + 'static) {
+        self.handlers.push(Box::new(handler));
+    }
+
+    /// The cache that the informer will fill: handlers may read the caches of several kinds.
+    pub fn cache(&self) -> Cache<K> {
+        self.cache.clone()
     }
 
     /// Starts watching, until shutdown.
     pub fn start(self, supervisor: &Supervisor, shutdown: &Shutdown) -> Informer<K> {
-        let InformerBuilder { api, selection, indexes, mut handlers } = self;
+        let InformerBuilder { api, selection, cache, mut handlers } = self;
         let (synced_in, synced) = watch::channel(false);
-        let cache = Cache::new(indexes);
         let informer = Informer { cache: cache.clone(), synced };
         let shutdown = shutdown.clone();
         supervisor.spawn(format!("{} informer", K::INFO.plural), OnFailure::StopService, async move {

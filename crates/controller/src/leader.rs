@@ -66,7 +66,7 @@ pub async fn elect<F: Future<Output = ()>>(
     lead: impl FnOnce(Shutdown) -> F,
 ) -> Result<(), LeadershipLost> {
     let mut candidate = Candidate { leases: leases.untraced(), election, observed: None };
-    if shutdown.run_until_triggered(candidate.acquire()).await.is_none() {
+    if shutdown.run_until_triggered(Box::pin(candidate.acquire())).await.is_none() {
         return Ok(());
     }
     info!(lease = candidate.election.lease, identity = candidate.election.identity, "leading");

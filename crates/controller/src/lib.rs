@@ -31,4 +31,4 @@ pub use key::Key;
 pub use leader::{Election, elect};
 pub use queue::{Item, WorkQueue};
 pub use recorder::{EventType, Recorder, TRACE_ID};
-pub use runner::{Controller, Outcome, run};
+pub use runner::{Controller, Origin, Outcome, RunKey, run, run_as};

@@ -91,7 +91,7 @@ impl Recorder {
         let writer = Writer { events: events.untraced(), written: HashMap::new(), order: VecDeque::new() };
         let shutdown = shutdown.clone();
         supervisor.spawn("event recorder", OnFailure::StopService, async move {
-            shutdown.run_until_triggered(writer.run(occurrences)).await;
+            shutdown.run_until_triggered(Box::pin(writer.run(occurrences))).await;
         });
         let source = Arc::new(EventSource { component: component.to_owned(), host: host.to_owned() });
         Recorder { queue, source, dropped: Arc::default() }

@@ -3,6 +3,7 @@
 use crate::{Item, Key, WorkQueue};
 use service_kit::{OnFailure, Shutdown, Supervisor};
 use std::fmt::Display;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::span::reconcile::RunSteps;
@@ -37,6 +38,27 @@ pub enum Outcome {
 /// A failed run of more attempts than this is logged as a warning; the first ones are often conflicts that pass.
 const QUIET_ATTEMPTS: u32 = 3;
 
+/// What is known about the trace of a run before it starts.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The context of the object's newest revision: a run without a cause links to it.
+    pub last_known: TraceContext,
+    /// Steps of a journey that this run is; the reconciler may name the run's own step later, when it knows what it did.
+    pub steps: RunSteps,
+}
+
+/// What a queue may hold: the name of an object.
+pub trait RunKey: Clone + Eq + Hash + Ord + Display + Send + Sync + 'static {
+    /// The object as its spans name it. `kind` is the controller's.
+    fn object<'a>(&'a self, kind: &'a str) -> ObjectRef<'a>;
+}
+
+impl RunKey for Key {
+    fn object<'a>(&'a self, kind: &'a str) -> ObjectRef<'a> {
+        ObjectRef { kind, namespace: &self.namespace, name: &self.name, uid: "" }
+    }
+}
+
 /// Starts the workers; they end with the queue. A run that fails is tried again after a back-off, with the same causes.
 ///
 /// `last_known` gives the context of an object's newest revision: a run without a cause links to it.
@@ -44,18 +66,32 @@ pub fn run<E: Display>(
     controller: Controller,
     queue: WorkQueue<Key>,
     last_known: impl Fn(&Key) -> TraceContext + Send + Sync + 'static,
-    reconcile: impl AsyncFnShared<E>,
+    reconcile: impl AsyncFnShared<Key, E>,
+    supervisor: &Supervisor,
+    shutdown: &Shutdown,
+) {
+    let origin = move |key: &Key, _: &Causes| Origin { last_known: last_known(key), steps: controller.steps };
+    run_as(controller, queue, origin, reconcile, supervisor, shutdown);
+}
+
+/// The same for keys of any type, and for controllers whose runs are one step or another, depending on what caused them: `origin` decides
+/// instead of [`Controller::steps`].
+pub fn run_as<T: RunKey, E: Display>(
+    controller: Controller,
+    queue: WorkQueue<T>,
+    origin: impl Fn(&T, &Causes) -> Origin + Send + Sync + 'static,
+    reconcile: impl AsyncFnShared<T, E>,
     supervisor: &Supervisor,
     shutdown: &Shutdown,
 ) {
     let reconcile = Arc::new(reconcile);
-    let last_known = Arc::new(last_known);
+    let origin = Arc::new(origin);
     for worker in 0..controller.workers.max(1) {
-        let (queue, reconcile, last_known) = (queue.clone(), Arc::clone(&reconcile), Arc::clone(&last_known));
+        let (queue, reconcile, origin) = (queue.clone(), Arc::clone(&reconcile), Arc::clone(&origin));
         let shutdown = shutdown.clone();
         supervisor.spawn(format!("{} worker {worker}", controller.name), OnFailure::StopService, async move {
             while let Some(item) = queue.next().await {
-                let span = span(&controller, &item, last_known(&item.key));
+                let span = span(&controller, &item, origin(&item.key, &item.causes));
                 let result = reconcile.call(item.key.clone(), item.causes.clone()).instrument(span.clone()).await;
                 finish(&controller, &queue, item, result, &span);
                 if shutdown.is_triggered() {
@@ -67,37 +103,36 @@ pub fn run<E: Display>(
 }
 
 /// An async function of a key and the causes of its run. Implemented by closures that return a future.
-pub trait AsyncFnShared<E>: Send + Sync + 'static {
+pub trait AsyncFnShared<T, E>: Send + Sync + 'static {
     /// One run.
-    fn call(&self, key: Key, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send;
+    fn call(&self, key: T, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send;
 }
 
-impl<E, F, Fut> AsyncFnShared<E> for F
+impl<T, E, F, Fut> AsyncFnShared<T, E> for F
 where
-    F: Fn(Key, Causes) -> Fut + Send + Sync + 'static,
+    F: Fn(T, Causes) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Outcome, E>> + Send,
 {
-    fn call(&self, key: Key, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send {
+    fn call(&self, key: T, causes: Causes) -> impl Future<Output = Result<Outcome, E>> + Send {
         self(key, causes)
     }
 }
 
-fn span(controller: &Controller, item: &Item<Key>, last_known: TraceContext) -> Span {
-    let object = ObjectRef { kind: controller.kind, namespace: &item.key.namespace, name: &item.key.name, uid: "" };
+fn span<T: RunKey>(controller: &Controller, item: &Item<T>, origin: Origin) -> Span {
     reconcile_span(&Reconcile {
         timing: Timing::starting_now(Some(item.enqueued_at)),
-        steps: controller.steps,
+        steps: origin.steps,
         mode: controller.mode,
         attempt: item.attempt,
-        last_known,
-        ..Reconcile::new(controller.name, object, &item.causes)
+        last_known: origin.last_known,
+        ..Reconcile::new(controller.name, item.key.object(controller.kind), &item.causes)
     })
 }
 
-fn finish<E: Display>(
+fn finish<T: RunKey, E: Display>(
     controller: &Controller,
-    queue: &WorkQueue<Key>,
-    item: Item<Key>,
+    queue: &WorkQueue<T>,
+    item: Item<T>,
     result: Result<Outcome, E>,
     span: &Span,
 ) {
