@@ -1,3 +1,13 @@
-//! What tests are built from.
+//! What tests are built from: a real etcd, a whole cluster, a collector of spans, and the checks that every journey must pass.
+//!
+//! Waiting is level-triggered and bounded everywhere ([`eventually`]): a test says what must become true, and a failure says what was true
+//! last. Errors are panics: a test has nobody to hand them to.
 
+pub mod cluster;
+pub mod collector;
 pub mod etcd;
+pub mod journey;
+pub mod objects;
+mod wait;
+
+pub use wait::eventually;
