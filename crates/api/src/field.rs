@@ -222,6 +222,12 @@ impl FieldError {
         FieldError::new(Fault::Internal, field, None, detail.to_string())
     }
 
+    /// Says more than the fault itself does.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Returns the message without the field.
     pub fn body(&self) -> String {
         let mut body = self.fault.words().to_owned();
@@ -260,6 +266,13 @@ impl ErrorList {
     /// Adds a fault.
     pub fn push(&mut self, error: FieldError) {
         self.0.push(error);
+    }
+
+    /// Adds an invalid value once for each thing that is wrong with it.
+    pub fn push_invalid(&mut self, field: &Path, value: impl BadValue, details: Vec<String>) {
+        let shown = value.shown();
+        let errors = details.into_iter().map(|d| FieldError::new(Fault::Invalid, field, Some(shown.clone()), d));
+        self.0.extend(errors);
     }
 
     /// True if nothing is wrong.

@@ -24,6 +24,7 @@ pub mod rpc;
 pub mod selector;
 pub mod template_hash;
 pub mod tolerations;
+pub mod validation;
 
 pub use error::{Denied, Details, Error, Reason, Result, StatusCause};
 pub use generated::{KINDS, visit_kind};

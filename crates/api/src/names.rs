@@ -13,6 +13,9 @@ pub const MAX_LABEL: usize = 63;
 /// The longest DNS subdomain, which is what most objects are named by.
 pub const MAX_SUBDOMAIN: usize = 253;
 
+/// A rule for texts: returns what is wrong with one, or nothing.
+pub type Rule = fn(&str) -> Vec<String>;
+
 const LABEL_1123: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const LABEL_1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
@@ -79,6 +82,24 @@ pub fn dns1123_subdomain(text: &str) -> Vec<String> {
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
              start and end with an alphanumeric character",
             SUBDOMAIN,
+            &["example.com"],
+        ));
+    }
+    faults
+}
+
+/// Checks a domain to search in, where old ones have underscores: `_tcp.example.com`.
+pub fn dns1123_subdomain_with_underscore(text: &str) -> Vec<String> {
+    let mut faults = longer_than(MAX_SUBDOMAIN, text);
+    let is_label = |label: &str| {
+        let label = label.strip_prefix('_').unwrap_or(label);
+        !label.starts_with('_') && !label.ends_with('_') && is_label_1123(&label.replace('_', "-"))
+    };
+    if !text.split('.').all(is_label) {
+        faults.push(by_regex(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
+             must start and end with an alphanumeric character",
+            r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*",
             &["example.com"],
         ));
     }

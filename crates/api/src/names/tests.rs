@@ -1,7 +1,5 @@
 use super::*;
 
-type Rule = fn(&str) -> Vec<String>;
-
 fn check(rule: Rule, good: &[&str], bad: &[&str]) {
     for text in good {
         assert_eq!(rule(text), Vec::<String>::new(), "{text:?}");
