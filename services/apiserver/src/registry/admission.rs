@@ -45,6 +45,14 @@ pub struct Attributes<'a> {
     pub old_object: Option<&'a dyn AnyObject>,
 }
 
+impl<'a> Attributes<'a> {
+    /// A request about an object of kind `K`; the objects and the rest are set by whoever has them.
+    pub fn new<K: Resource>(operation: Operation, namespace: &'a str, name: &'a str) -> Self {
+        let (subresource, dry_run) = ("", false);
+        Self { operation, kind: K::INFO, namespace, name, subresource, dry_run, object: None, old_object: None }
+    }
+}
+
 impl std::fmt::Debug for Attributes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { operation, kind, namespace, name, subresource, dry_run, .. } = self;
@@ -104,7 +112,7 @@ impl dyn AnyObject {
 /// Decides whether a request may be carried out, and may change the object first.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
-    /// Runs before defaults, preparation and validation. May change `attributes.object`. An error refuses the request.
+    /// Runs after defaults, before preparation and validation. May change `attributes.object`. An error refuses the request.
     async fn admit(&self, ctx: &RequestContext, attributes: &mut Attributes<'_>) -> Result<(), Error>;
 
     /// Runs on what will be stored, just before it is. Must not change it. An error refuses the request.
