@@ -49,7 +49,7 @@ fn contents(config_map: &ConfigMap, errors: &mut ErrorList) {
         size += value.len();
     }
     if size > MAX_DATA {
-        // The empty path stands for the whole object.
-        errors.push(FieldError::too_long(&Path::new(""), MAX_DATA));
+        // Kubernetes' way to write the path of the whole object.
+        errors.push(FieldError::too_long(&Path::new("[]"), MAX_DATA));
     }
 }
