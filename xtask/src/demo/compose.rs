@@ -1,0 +1,140 @@
+//! The containers of docker-compose.yml, by whichever compose is installed: `docker compose` or docker-compose 1.29.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell::{quiet, root, show};
+
+/// How long all containers may take to become healthy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One compose project.
+#[derive(Debug, Clone)]
+pub(crate) struct Compose {
+    program: &'static [&'static str],
+    /// Set where the test must not meet a cluster of the user, nor need a registry.
+    test: bool,
+}
+
+impl Compose {
+    /// The user's own project, with the files that COMPOSE_FILE names, if it does.
+    pub(crate) fn find() -> Result<Compose> {
+        let program = program().context("there is neither `docker compose` nor docker-compose; install one of them")?;
+        Ok(Compose { program, test: false })
+    }
+
+    /// A project for the test, with images that were built here; nothing if there is no compose.
+    pub(crate) fn for_test() -> Option<Compose> {
+        Some(Compose { program: program()?, test: true })
+    }
+
+    /// The project's name, by which Docker labels all that belongs to it.
+    pub(crate) fn project(&self) -> &'static str {
+        if self.test { "traceplane-test" } else { "traceplane" }
+    }
+
+    /// What the user types.
+    pub(super) fn name(&self) -> String {
+        self.program.join(" ")
+    }
+
+    /// The admin's kubeconfig, which the cluster writes for the host.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        root().join(".traceplane-compose/admin.kubeconfig")
+    }
+
+    /// How tpctl reaches this cluster.
+    pub(super) fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("TRACEPLANE_KUBECONFIG", self.kubeconfig().display().to_string()),
+            ("TRACEPLANE_QUERY_URL", "http://127.0.0.1:16686".to_owned()),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317".to_owned()),
+        ]
+    }
+
+    /// A compose command for this project.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.program[0]);
+        command.args(&self.program[1..]).args(["--project-name", self.project()]).args(args).current_dir(root());
+        if self.test {
+            command.env("COMPOSE_FILE", "docker-compose.yml:docker-compose.local.yml");
+        }
+        command
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        quiet(&mut self.command(&["ps", "--quiet", "apiserver"])).is_ok_and(|ids| !ids.trim().is_empty())
+    }
+
+    /// Starts all containers and waits until each that has a health check is healthy.
+    pub(super) async fn up(&self) -> Result<()> {
+        println!("$ {} up -d", self.name());
+        // Images of the test are built already, and must not be asked of a registry.
+        let args: &[&str] = if self.test { &["up", "--detach", "--no-build"] } else { &["up", "--detach"] };
+        ensure!(show(&mut self.command(args))?.success(), "`{} up` failed", self.name());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let unhealthy = self.unhealthy()?;
+            if unhealthy.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "not healthy in time: {}", unhealthy.join(", "));
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    pub(super) async fn down(&self) -> Result<()> {
+        println!("$ {} down --volumes", self.name());
+        ensure!(show(&mut self.command(&["down", "--volumes"]))?.success(), "`{} down` failed", self.name());
+        Ok(())
+    }
+
+    /// Names and states of the containers that are not well. One-shot containers that succeeded are.
+    fn unhealthy(&self) -> Result<Vec<String>> {
+        let ids = quiet(&mut self.command(&["ps", "--all", "--quiet"]))?;
+        let ids: Vec<&str> = ids.split_whitespace().collect();
+        ensure!(!ids.is_empty(), "no container was started");
+        let format =
+            "{{.Name}} {{.State.Status}} {{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}";
+        let states = quiet(Command::new("docker").args(["inspect", "--format", format]).args(ids))?;
+        Ok(states.lines().filter(|line| !is_well(line)).map(|line| line.trim_start_matches('/').to_owned()).collect())
+    }
+}
+
+/// Judges a line of `docker inspect`: name, state, exit code, and health where it is checked.
+fn is_well(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    matches!(words[..], ["running", _] | ["running", _, "healthy"] | ["exited", "0", ..])
+}
+
+fn program() -> Option<&'static [&'static str]> {
+    const V2: &[&str] = &["docker", "compose"];
+    const V1: &[&str] = &["docker-compose"];
+    if quiet(Command::new("docker").args(["compose", "version"])).is_ok() {
+        return Some(V2);
+    }
+    quiet(Command::new("docker-compose").arg("version")).is_ok().then_some(V1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_well_when_healthy_or_done() {
+        for (line, well) in [
+            ("/traceplane_apiserver_1 running 0 healthy", true),
+            ("/traceplane_jaeger_1 running 0 ", true),
+            ("/traceplane_pki_1 exited 0 ", true),
+            ("/traceplane_apiserver_1 running 0 starting", false),
+            ("/traceplane_apiserver_1 running 0 unhealthy", false),
+            ("/traceplane_pki_1 exited 1 ", false),
+            ("/traceplane_pki_1 created 0 ", false),
+        ] {
+            assert_eq!(is_well(line), well, "{line}");
+        }
+    }
+}

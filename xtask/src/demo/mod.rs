@@ -1,0 +1,82 @@
+//! `make demo`: a Deployment goes in, pods run, one is deleted and replaced, and two traces show every step of it.
+//!
+//! The demo types the commands that a person would type, shows what they print, and looks at it: if a pod does not run or a
+//! step is missing from a journey, it fails and says which. Whatever it started is stopped again, also after Ctrl-C.
+
+mod compose;
+mod journey;
+mod place;
+mod pods;
+mod story;
+
+pub(crate) use compose::Compose;
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+
+use place::Place;
+
+/// How the demo is run.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where the cluster runs.
+    #[arg(long, value_enum, env = "DEMO_TARGET", default_value_t)]
+    target: Target,
+    /// Leave the cluster and the nginx pods running.
+    #[arg(long, env = "KEEP", value_parser = FalseyValueParser::new())]
+    keep: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// As processes of this machine.
+    #[default]
+    Machine,
+    /// In the containers of docker-compose.yml.
+    Compose,
+}
+
+/// The demo as `make demo` runs it.
+pub(crate) fn run(args: &DemoArgs) -> Result<()> {
+    let place = match args.target {
+        Target::Machine => Place::machine()?,
+        Target::Compose => Place::compose(Compose::find()?)?,
+    };
+    block_on(show(&place, args.keep))
+}
+
+/// The demo against containers, for the compose test, which cleans up itself.
+pub(crate) fn show_on_compose(compose: &Compose) -> Result<()> {
+    block_on(show(&Place::compose(compose.clone())?, true))
+}
+
+async fn show(place: &Place, keep: bool) -> Result<()> {
+    let begin = Instant::now();
+    let found_running = place.is_running().await;
+    let outcome = tokio::select! {
+        outcome = story::tell(place) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    let took = begin.elapsed().as_secs_f64();
+    if keep && outcome.is_ok() {
+        println!("\nThe cluster stays. {}", place.how_to_go_on());
+    } else if found_running {
+        // The cluster was there before the demo, and is left as it was.
+        story::clean_up(place).await?;
+    } else {
+        place.down().await?;
+    }
+    outcome?;
+    println!("\nThe demo is complete: every pod ran, every step is in its journey. It took {took:.0} s.");
+    Ok(())
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => bail!("no runtime: {error}"),
+    }
+}
