@@ -20,7 +20,7 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     };
     let cluster = Cluster::start()?;
     let mut test = Command::new(python);
-    test.args(["-m", "unittest", "discover", "-v", "-s", "tests/python"]).env("KUBECONFIG", cluster.kubeconfig());
+    test.args(["-B", "-m", "unittest", "discover", "-v", "-s", "tests/python"]).env("KUBECONFIG", cluster.kubeconfig());
     let mut count = 0;
     let status = watch(&mut test, |line| {
         let ran = line.strip_prefix("Ran ").and_then(|rest| rest.split(' ').next()?.parse().ok());
