@@ -9,6 +9,7 @@ mod journeys;
 mod persistence;
 mod scheduling;
 mod steady;
+mod watches;
 mod workloads;
 
 use api::core::v1::Pod;
