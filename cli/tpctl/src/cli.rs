@@ -1,6 +1,6 @@
 //! The commands, and what is common to them: the runtime, telemetry, Ctrl-C, and how an error is shown.
 
-use crate::{cluster, pki};
+use crate::{cluster, health, pki};
 use clap::{Args, Parser, Subcommand};
 use service_kit::chain::Chain;
 use std::path::PathBuf;
@@ -44,6 +44,8 @@ enum Command {
     Status,
     /// Make certificates and kubeconfigs.
     Pki(pki::PkiArgs),
+    /// Ask a server whether it is well, for health checks.
+    Health(health::HealthArgs),
 }
 
 /// Runs a command to its end.
@@ -60,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Command::Down(args) => cluster::down(&global, &args).await,
             Command::Status => cluster::status(&global).await,
             Command::Pki(args) => pki::run(&global, &args),
+            Command::Health(args) => health::run(&args).await,
         }
     });
     match result {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster;
+mod health;
 mod pki;
 mod progress;
 

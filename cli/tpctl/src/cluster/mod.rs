@@ -14,6 +14,7 @@ mod status;
 mod up;
 
 pub(crate) use down::{DownArgs, down};
+pub(crate) use ready::Prober;
 pub(crate) use record::ClusterRecord;
 pub(crate) use status::status;
 pub(crate) use up::{UpArgs, up};

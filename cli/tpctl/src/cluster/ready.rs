@@ -5,8 +5,8 @@ use anyhow::{Context, Result, bail};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use service_kit::tls::CaBundle;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,22 +32,32 @@ impl Prober {
 
     /// Ok if the process says that it is ready; otherwise what it says instead.
     pub(crate) async fn ask(&self, ready: &Ready) -> Result<()> {
-        let ask = async {
-            match ready {
-                Ready::Etcd(port) => get(connect(*port).await?, "/health").await,
-                Ready::Http(port) => get(connect(*port).await?, "/readyz").await,
-                Ready::Https(port) => {
-                    let name = rustls_pki_types::ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
-                    get(self.tls.connect(name, connect(*port).await?).await?, "/readyz").await
-                }
-            }
-        };
-        tokio::time::timeout(ATTEMPT, ask).await.context("no answer")?
+        const HERE: &str = "127.0.0.1";
+        match ready {
+            Ready::Etcd(port) => Prober::plain(HERE, *port, "/health").await,
+            Ready::Http(port) => Prober::plain(HERE, *port, "/readyz").await,
+            Ready::Https(port) => self.tls(HERE, *port, "/readyz").await,
+        }
+    }
+
+    /// Asks a server that speaks plain HTTP.
+    pub(crate) async fn plain(host: &str, port: u16, path: &str) -> Result<()> {
+        in_time(async { get(connect(host, port).await?, path).await }).await
+    }
+
+    /// Asks a server over TLS. Its certificate must be for `host` and of our authority.
+    pub(crate) async fn tls(&self, host: &str, port: u16, path: &str) -> Result<()> {
+        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("{host:?} is no host name"))?;
+        in_time(async { get(self.tls.connect(name, connect(host, port).await?).await?, path).await }).await
     }
 }
 
-async fn connect(port: u16) -> Result<TcpStream> {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.context("nothing listens yet")
+async fn in_time(ask: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::time::timeout(ATTEMPT, ask).await.context("no answer")?
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream> {
+    TcpStream::connect((host, port)).await.context("nothing listens yet")
 }
 
 async fn get(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, path: &str) -> Result<()> {
