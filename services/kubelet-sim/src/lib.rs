@@ -2,4 +2,5 @@
 
 pub mod cri;
 pub mod lifecycle;
+pub mod pod;
 pub mod runtime;

@@ -29,6 +29,11 @@ pub fn container(container: &str, index: u32) -> Span {
     around("start container", Step::PodCreate5f(index), container)
 }
 
+/// A container that starts again: no step, for the pod was up before.
+pub fn container_again(container: &str) -> Span {
+    named("start container", container)
+}
+
 /// Pulling an image, inside the start of a container.
 pub fn pull_image(image: &str) -> Span {
     let span = call("pull image", None);
@@ -56,6 +61,16 @@ pub fn kill_container(container: &str, index: u32) -> Span {
     around("kill container", Step::PodDelete8(index), container)
 }
 
+/// TERM to a container that is started again afterwards: no step, for the pod stays.
+pub fn stop_to_restart(container: &str) -> Span {
+    named("stop container", container)
+}
+
+/// KILL to such a container.
+pub fn kill_to_restart(container: &str) -> Span {
+    named("kill container", container)
+}
+
 /// Stopping and removing the sandbox.
 pub fn remove_sandbox() -> Span {
     call("remove sandbox", Some(Step::PodDelete9a))
@@ -71,4 +86,11 @@ fn around(name: &'static str, step: Step, container: &str) -> Span {
 fn call(name: &'static str, step: Option<Step>) -> Span {
     work_begins();
     child_call(name, step)
+}
+
+fn named(name: &'static str, container: &str) -> Span {
+    work_begins();
+    let span = child(name, None);
+    span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
+    span
 }

@@ -28,6 +28,8 @@ pub struct Sandbox {
     pub ip: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last asked about, by the runtime's clock in nanoseconds: events from before say less.
+    pub listed_at: i64,
 }
 
 /// One attempt at a container.
@@ -104,11 +106,11 @@ impl Observed {
         self.latest(name).map_or(0, |container| container.attempt + 1)
     }
 
-    /// Takes in the state of one sandbox, as an event or `PodSandboxStatus` tells it.
-    pub fn take(&mut self, sandbox: cri::PodSandboxStatus, containers: Vec<cri::ContainerStatus>) {
+    /// Takes in the state of one sandbox, as it was told or, at `listed_at`, asked for.
+    pub fn take(&mut self, sandbox: cri::PodSandboxStatus, containers: Vec<cri::ContainerStatus>, listed_at: i64) {
         self.forget(&sandbox.id);
         self.containers.extend(containers.into_iter().map(|status| Container::read(&sandbox.id, status)));
-        self.sandboxes.push(Sandbox::read(sandbox));
+        self.sandboxes.push(Sandbox::read(sandbox, listed_at));
         self.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.attempt, sandbox.created_at)));
         self.containers.sort_by_key(|container| std::cmp::Reverse((container.attempt, container.created_at)));
     }
@@ -117,10 +119,15 @@ impl Observed {
     pub fn apply(&mut self, event: cri::ContainerEventResponse) -> bool {
         let deleted = event.container_event_type() == cri::ContainerEventType::ContainerDeletedEvent;
         let Some(sandbox) = event.pod_sandbox_status else { return false };
+        let known = self.sandboxes.iter().find(|known| known.id == sandbox.id);
+        let listed_at = known.map_or(0, |known| known.listed_at);
+        if event.created_at <= listed_at {
+            return true;
+        }
         if deleted && sandbox.id == event.container_id {
             self.forget(&sandbox.id);
         } else {
-            self.take(sandbox, event.containers_statuses);
+            self.take(sandbox, event.containers_statuses, listed_at);
         }
         true
     }
@@ -132,8 +139,9 @@ impl Observed {
 }
 
 impl Sandbox {
-    fn read(status: cri::PodSandboxStatus) -> Self {
+    fn read(status: cri::PodSandboxStatus, listed_at: i64) -> Self {
         Self {
+            listed_at,
             ready: status.state() == cri::PodSandboxState::SandboxReady,
             attempt: status.metadata.map_or(0, |metadata| metadata.attempt),
             ip: status.network.map(|network| network.ip).unwrap_or_default(),

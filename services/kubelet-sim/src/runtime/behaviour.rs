@@ -142,7 +142,6 @@ pub struct InvalidSetting {
 impl Behaviour {
     /// Applies one setting, e.g. `("run-for", "5s")`.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), InvalidSetting> {
-        let text = || Some(value.to_owned()).filter(|v| !v.is_empty());
         let outcome = match key {
             "size" => bytes(value).map(|v| self.size = v),
             "user" => number(value).map(|v| self.user = v),
@@ -153,33 +152,33 @@ impl Behaviour {
             }
             "ports" => ports(value).map(|v| self.ports = v),
             "sandbox-time" => time(value).map(|v| self.sandbox_time = v),
-            "sandbox-error" => Ok(self.sandbox_error = text()),
+            "sandbox-error" => text(value).map(|v| self.sandbox_error = v),
             "pull-time" => time(value).map(|v| self.pull_time = v),
             "resolve-time" => time(value).map(|v| self.resolve_time = v),
-            "pull-error" => Ok(self.pull_error = text()),
-            "inspect-error" => Ok(self.inspect_error = text()),
+            "pull-error" => text(value).map(|v| self.pull_error = v),
+            "inspect-error" => text(value).map(|v| self.inspect_error = v),
             "create-time" => time(value).map(|v| self.create_time = v),
-            "create-error" => Ok(self.create_error = text()),
+            "create-error" => text(value).map(|v| self.create_error = v),
             "start-time" => time(value).map(|v| self.start_time = v),
-            "start-error" => Ok(self.start_error = text()),
+            "start-error" => text(value).map(|v| self.start_error = v),
             "ready-after" => time_or(value, "never").map(|v| self.ready_after = v),
             "ready-for" => time_or(value, "forever").map(|v| self.ready_for = v),
             "live-for" => time_or(value, "forever").map(|v| self.live_for = v),
             "run-for" => time_or(value, "forever").map(|v| self.run_for = Some(v)),
             "exit-code" => number(value).map(|v| self.exit_code = Some(v)),
-            "exit-reason" => Ok(self.exit_reason = text()),
-            "exit-message" => Ok(self.exit_message = text()),
+            "exit-reason" => text(value).map(|v| self.exit_reason = v),
+            "exit-message" => text(value).map(|v| self.exit_message = v),
             "term-time" => time_or(value, "ignore").map(|v| self.term_time = Some(v)),
             "term-exit-code" => number(value).map(|v| self.term_exit_code = v),
             "kill-time" => time(value).map(|v| self.kill_time = v),
             "exec-time" => time(value).map(|v| self.exec_time = Some(v)),
             "exec-exit-code" => number(value).map(|v| self.exec_exit_code = Some(v)),
-            "exec-output" => Ok(self.exec_output = value.to_owned()),
+            "exec-output" => text(value).map(|v| self.exec_output = v.unwrap_or_default()),
             "probe-time" => time(value).map(|v| self.probe_time = v),
             "post-start-time" => time(value).map(|v| self.post_start_time = Some(v)),
-            "post-start-error" => Ok(self.post_start_error = text()),
+            "post-start-error" => text(value).map(|v| self.post_start_error = v),
             "pre-stop-time" => time(value).map(|v| self.pre_stop_time = Some(v)),
-            "pre-stop-error" => Ok(self.pre_stop_error = text()),
+            "pre-stop-error" => text(value).map(|v| self.pre_stop_error = v),
             _ => Err("there is no such setting; docs/kubelet-sim.md lists them".to_owned()),
         };
         outcome.map_err(|problem| InvalidSetting { key: key.to_owned(), problem })
@@ -204,6 +203,11 @@ impl Behaviour {
 
 fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     value.parse().map_err(|_| format!("{value:?} is not a whole number in range"))
+}
+
+/// Any text; none at all takes the setting back.
+fn text(value: &str) -> Result<Option<String>, String> {
+    Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
 }
 
 fn time(value: &str) -> Result<Duration, String> {

@@ -121,7 +121,7 @@ impl World {
         match action {
             Action::RunSandbox { attempt } => {
                 let (id, ip) = (format!("s{attempt}"), format!("10.244.0.{}", attempt + 2));
-                let sandbox = Sandbox { id, attempt: *attempt, ready: true, ip, created_at: self.now };
+                let sandbox = Sandbox { id, attempt: *attempt, ready: true, ip, created_at: self.now, listed_at: 0 };
                 self.observed.sandboxes.insert(0, sandbox);
             }
             Action::Start { container, attempt } => self.create(container, *attempt, State::Running(self.now)),

@@ -127,9 +127,8 @@ fn commands(text: &str) -> Option<Vec<(Joint, String)>> {
                 continue;
             }
             (None, '&' | '|') => {
-                if chars.next_if_eq(&c).is_none() {
-                    return None;
-                }
+                // One of them alone is a job in the background, or a pipe.
+                chars.next_if_eq(&c)?;
                 finish(joint, &mut command);
                 joint = if c == '&' { Joint::And } else { Joint::Or };
                 continue;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::images::name_of;
 use super::state::{Container, Exit, Life, State, nanos};
 use super::{VirtualEngine, new_id};
 use crate::cri::{self, ContainerEventType};
-use crate::runtime::image_name::ImageName;
 use crate::runtime::{Result, RuntimeError};
 
 impl VirtualEngine {
@@ -22,16 +22,17 @@ impl VirtualEngine {
             Arc::clone(&sandbox.config)
         };
         let name = config.metadata.as_ref().map(|m| m.name.clone()).unwrap_or_default();
-        let image = config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
-        let behaviour = self.behaviour(&image, &pod, &name)?;
+        let wanted = config.image.clone().unwrap_or_default();
+        let image = self
+            .find_image(&wanted)?
+            .ok_or_else(|| RuntimeError::not_found(format!("failed to resolve image {:?}: not found", wanted.image)))?;
+        let behaviour = self.behaviour(name_of(&image), &pod, &name)?;
         sleep(behaviour.create_time).await;
         if let Some(error) = &behaviour.create_error {
             return Err(RuntimeError::unknown(error.clone()));
         }
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let canonical = ImageName::parse(&image).map_err(RuntimeError::unknown)?.canonical();
-        let present = state.images.get(&canonical).cloned();
         let sandbox = state.sandboxes.get_mut(&sandbox_id).filter(|sandbox| sandbox.ready);
         let sandbox = sandbox.ok_or_else(|| RuntimeError::unknown(format!("sandbox {sandbox_id} is not running")))?;
         let container = Container {
@@ -39,7 +40,7 @@ impl VirtualEngine {
             sandbox: sandbox_id.clone(),
             config: Arc::new(config),
             behaviour: Arc::new(behaviour),
-            image: present.ok_or_else(|| RuntimeError::not_found(format!("image {canonical:?}: not found")))?,
+            image,
             created_at: self.now(),
             life: Life::Created,
         };
@@ -69,6 +70,8 @@ impl VirtualEngine {
             let exit = Exit { at: now, code: 128, reason: "StartError".to_owned(), message: error.clone() };
             container.life = Life::Exited { started_at: 0, exit };
             self.record_container(container);
+            let sandbox = container.sandbox.clone();
+            self.publish(state, &sandbox, id, ContainerEventType::ContainerStoppedEvent);
             return Err(RuntimeError::unknown(error.clone()));
         }
         let exit = container.own_exit(now);

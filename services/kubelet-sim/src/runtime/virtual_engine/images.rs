@@ -79,6 +79,11 @@ impl VirtualEngine {
     }
 }
 
+/// What an image is called in full; its digest's name if it has no tag.
+pub(super) fn name_of(image: &cri::Image) -> &str {
+    image.repo_tags.first().or(image.repo_digests.first()).map(String::as_str).unwrap_or_default()
+}
+
 fn container_of(spec: &cri::ImageSpec) -> &str {
     spec.annotations.get(CONTAINER_NAME).map(String::as_str).unwrap_or_default()
 }

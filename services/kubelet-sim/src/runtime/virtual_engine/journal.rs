@@ -37,7 +37,7 @@ pub(super) struct Record {
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum Thing {
     #[prost(message, tag = "3")]
-    Sandbox(SandboxRecord),
+    Sandbox(Box<SandboxRecord>),
     #[prost(message, tag = "4")]
     Container(Box<ContainerRecord>),
     #[prost(message, tag = "5")]

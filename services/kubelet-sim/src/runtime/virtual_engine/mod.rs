@@ -25,6 +25,7 @@ mod timers;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ pub struct VirtualEngine {
     journal: Option<Journal>,
     state: Mutex<State>,
     subscribers: Mutex<Vec<mpsc::Sender<cri::ContainerEventResponse>>>,
+    /// The time of the last event or answer.
+    last_stamp: AtomicI64,
 }
 
 impl VirtualEngine {
@@ -76,6 +79,7 @@ impl VirtualEngine {
             journal,
             state: Mutex::default(),
             subscribers: Mutex::default(),
+            last_stamp: AtomicI64::new(0),
         });
         tokio::spawn(timers::run(Arc::downgrade(&engine), wheel));
         engine.recover(records);
@@ -86,6 +90,13 @@ impl VirtualEngine {
     fn now(&self) -> i64 {
         // Nanoseconds overflow in the year 2262.
         i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
+    }
+
+    /// The time of an event or an answer: later than all before, however coarse the clock. Called under the state's lock.
+    fn stamp(&self) -> i64 {
+        let stamp = self.now().max(self.last_stamp.load(Ordering::Relaxed) + 1);
+        self.last_stamp.store(stamp, Ordering::Relaxed);
+        stamp
     }
 
     /// How an image behaves in a pod with these annotations. An impossible annotation is the pod author's mistake and said so.
@@ -118,7 +129,7 @@ impl VirtualEngine {
         let event = cri::ContainerEventResponse {
             container_id: id.to_owned(),
             container_event_type: change.into(),
-            created_at: self.now(),
+            created_at: self.stamp(),
             pod_sandbox_status: Some(sandbox.status()),
             containers_statuses: sandbox
                 .containers

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::VirtualEngine;
+use super::images::name_of;
 use super::journal::{ContainerRecord, ExitRecord, Record, SandboxRecord, Thing};
 use super::state::{Container, Exit, Life, Sandbox, State};
 use crate::cri;
@@ -15,7 +16,7 @@ impl VirtualEngine {
         for Record { id, thing, .. } in records {
             match thing {
                 Some(Thing::Sandbox(record)) => {
-                    let sandbox = sandbox(id, record);
+                    let sandbox = sandbox(id, *record);
                     if let Some(address) = sandbox.address {
                         state.addresses.claim(address);
                     }
@@ -43,9 +44,8 @@ impl VirtualEngine {
     fn container(&self, state: &mut State, id: String, record: ContainerRecord) -> Option<Container> {
         let sandbox = state.sandboxes.get_mut(&record.sandbox)?;
         let name = record.config.metadata.as_ref().map(|m| m.name.clone()).unwrap_or_default();
-        let image = record.config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
         // The annotations were checked when the container was made; only the catalogue may have changed since.
-        let behaviour = self.behaviour(&image, &sandbox.config, &name).unwrap_or_default();
+        let behaviour = self.behaviour(name_of(&record.image), &sandbox.config, &name).unwrap_or_default();
         sandbox.containers.push(id.clone());
         let exit = record.exit.clone().map(|exit| Exit {
             at: exit.at,
@@ -74,13 +74,13 @@ impl VirtualEngine {
     /// Journals the new state of a sandbox.
     pub(super) fn record_sandbox(&self, sandbox: &Sandbox) {
         self.record(&sandbox.id, || {
-            Thing::Sandbox(SandboxRecord {
+            Thing::Sandbox(Box::new(SandboxRecord {
                 config: sandbox.config.as_ref().clone(),
                 ready: sandbox.ready,
                 created_at: sandbox.created_at,
                 address: sandbox.address.map(|a| a.to_string()).unwrap_or_default(),
                 runtime_handler: sandbox.runtime_handler.clone(),
-            })
+            }))
         });
     }
 

@@ -80,7 +80,7 @@ impl RuntimeService for VirtualEngine {
                 .filter_map(|id| state.containers.get(id))
                 .map(|c| c.status())
                 .collect(),
-            timestamp: self.now(),
+            timestamp: self.stamp(),
         })
     }
 

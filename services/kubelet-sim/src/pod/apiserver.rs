@@ -1,0 +1,69 @@
+//! The pod workers' view of the real apiserver.
+
+use api::core::v1::{ConfigMap, Event, Pod, Secret};
+use api::meta::v1::{DeleteOptions, Preconditions};
+use async_trait::async_trait;
+use client::{Api, Client};
+use controller::{EventType, Recorder};
+use service_kit::{Shutdown, Supervisor};
+
+use super::PodApi;
+
+/// One node's connection to the apiserver.
+pub struct ApiServer {
+    pods: Api<Pod>,
+    config_maps: Api<ConfigMap>,
+    secrets: Api<Secret>,
+    recorder: Recorder,
+}
+
+impl ApiServer {
+    /// Through a client, with events recorded as this node's.
+    pub fn new(client: &Client, recorder: Recorder) -> Self {
+        Self {
+            pods: Api::all(client.clone()),
+            config_maps: Api::all(client.clone()).untraced(),
+            secrets: Api::all(client.clone()).untraced(),
+            recorder,
+        }
+    }
+
+    /// Starts the event writer of a kubelet process.
+    pub fn recorder(client: &Client, supervisor: &Supervisor, shutdown: &Shutdown) -> Recorder {
+        Recorder::start(Api::<Event>::all(client.clone()), "kubelet", "", supervisor, shutdown)
+    }
+}
+
+#[async_trait]
+impl PodApi for ApiServer {
+    async fn write_status(&self, pod: &Pod) -> Result<Pod, api::Error> {
+        // A whole pod in a future is large, and there is one such future per worker.
+        Box::pin(self.pods.within(&pod.metadata.namespace).update_status(pod)).await
+    }
+
+    async fn get(&self, namespace: &str, name: &str) -> Result<Pod, api::Error> {
+        self.pods.within(namespace).get(name).await
+    }
+
+    async fn delete(&self, pod: &Pod) -> Result<(), api::Error> {
+        let preconditions = Preconditions { uid: Some(pod.metadata.uid.clone()), resource_version: None };
+        let options = DeleteOptions {
+            grace_period_seconds: Some(0),
+            preconditions: Some(preconditions),
+            ..DeleteOptions::default()
+        };
+        self.pods.within(&pod.metadata.namespace).delete(&pod.metadata.name, options).await.map(drop)
+    }
+
+    async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, api::Error> {
+        self.config_maps.within(namespace).get(name).await
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, api::Error> {
+        self.secrets.within(namespace).get(name).await
+    }
+
+    fn event(&self, pod: &Pod, field: &str, kind: EventType, reason: &str, message: String) {
+        self.recorder.record_at(pod, field, kind, reason, message);
+    }
+}

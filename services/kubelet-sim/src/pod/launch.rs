@@ -1,0 +1,231 @@
+//! Starting one container: image, container, process, postStart hook. Each part that fails has its own reason and its own event.
+
+use std::sync::Arc;
+
+use api::core::v1::{Container, Pod};
+use controller::EventType::{Normal, Warning};
+use telemetry::span::{SpanExt, pod_worker, runtime};
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use super::env::{Addresses, environment};
+use super::handler::{self, Hook};
+use super::{NodeContext, config};
+use crate::cri;
+use crate::lifecycle::{Failure, FailureKind, Slot, slot_of};
+use crate::runtime::image_name::ImageName;
+use crate::runtime::{Purpose, Target, Verdict};
+
+/// One start of one container.
+pub(super) struct Launch {
+    pub(super) context: Arc<NodeContext>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) container: String,
+    pub(super) attempt: u32,
+    pub(super) sandbox: String,
+    pub(super) sandbox_attempt: u32,
+    pub(super) pod_ip: String,
+}
+
+impl Launch {
+    /// Returns when the container runs and its postStart hook has returned.
+    pub(super) async fn run(&self) -> Result<(), Failure> {
+        let Some(slot) = slot_of(&self.pod.spec, &self.container) else {
+            return Err(failure(FailureKind::Setup, "CreateContainerConfigError", "the pod has no such container"));
+        };
+        let result = self.launch(&slot).await;
+        if let Err(failure) = &result {
+            Span::current().fail(failure.reason.clone(), &failure.message);
+        }
+        result
+    }
+
+    async fn launch(&self, slot: &Slot<'_>) -> Result<(), Failure> {
+        let image = self.image(slot).await?;
+        let id = self.create(slot, &image).await?;
+        self.start(slot, &id).await?;
+        self.post_start(slot, &id).await
+    }
+
+    /// Makes sure that the image is on the node, and answers its id.
+    async fn image(&self, slot: &Slot<'_>) -> Result<String, Failure> {
+        let wanted = &slot.spec.image;
+        let name = ImageName::parse(wanted).map_err(|why| {
+            let message =
+                format!("Failed to apply default image tag {wanted:?}: couldn't parse image name {wanted:?}: {why}");
+            self.event(slot, Warning, "InspectFailed", message.clone());
+            self.error(slot, FailureKind::Setup, "InvalidImageName", message)
+        })?;
+        let tagged = if name.tag.as_deref() == Some("latest") && !wanted.ends_with(":latest") {
+            format!("{wanted}:latest")
+        } else {
+            wanted.clone()
+        };
+        let spec = config::image(&self.pod, slot.spec, &tagged);
+        let present = self.context.runtime.images.image_status(spec.clone()).await.map_err(|error| {
+            let message = format!("Failed to inspect image {wanted:?}: {error}");
+            self.event(slot, Warning, "InspectFailed", message.clone());
+            self.error(slot, FailureKind::Setup, "ImageInspectError", message)
+        })?;
+        match (pull_policy(slot.spec, &name), present) {
+            ("Never", None) => {
+                let message = format!("Container image {wanted:?} is not present with pull policy of Never");
+                self.event(slot, Warning, "ErrImageNeverPull", message.clone());
+                Err(self.error(slot, FailureKind::Setup, "ErrImageNeverPull", message))
+            }
+            ("Never" | "IfNotPresent", Some(image)) => {
+                let message =
+                    format!("Container image {wanted:?} already present on machine and can be accessed by the pod");
+                self.event(slot, Normal, "Pulled", message);
+                Ok(image.id)
+            }
+            _ => self.pull(slot, spec).instrument(runtime::pull_image(wanted)).await,
+        }
+    }
+
+    async fn pull(&self, slot: &Slot<'_>, spec: cri::ImageSpec) -> Result<String, Failure> {
+        let wanted = &slot.spec.image;
+        self.event(slot, Normal, "Pulling", format!("Pulling image {wanted:?}"));
+        let began = Instant::now();
+        let sandbox_config = Some(config::sandbox(&self.pod, self.sandbox_attempt));
+        let images = &self.context.runtime.images;
+        let request = cri::PullImageRequest { image: Some(spec.clone()), auth: None, sandbox_config };
+        let id = images.pull_image(request).await.map_err(|error| {
+            self.event(slot, Warning, "Failed", format!("Failed to pull image {wanted:?}: {error}"));
+            let unavailable = error.message.contains("no such host") || error.message.contains("connection refused");
+            // Kubernetes tells a registry that cannot be reached from an image that cannot be had.
+            let reason = if unavailable { "RegistryUnavailable" } else { "ErrImagePull" };
+            let message = if unavailable {
+                format!("image pull failed for {wanted} because the registry is unavailable: {error}")
+            } else {
+                error.to_string()
+            };
+            Span::current().fail(reason, &message);
+            self.error(slot, FailureKind::Pull, reason, message)
+        })?;
+        let took = began.elapsed();
+        let size = images.image_status(spec).await.ok().flatten().map_or(0, |image| image.size);
+        let took = if took.as_millis() < 1_000 {
+            format!("{}ms", took.as_millis())
+        } else {
+            format!("{}.{:03}s", took.as_secs(), took.subsec_millis())
+        };
+        let message = format!(
+            "Successfully pulled image {wanted:?} in {took} ({took} including waiting). Image size: {size} bytes."
+        );
+        self.event(slot, Normal, "Pulled", message);
+        Ok(id)
+    }
+
+    async fn create(&self, slot: &Slot<'_>, image: &str) -> Result<String, Failure> {
+        let addresses = Addresses { pod_ip: &self.pod_ip, host_ip: &self.context.facts.host_ip };
+        let env = environment(self.context.api.as_ref(), &self.pod, slot.spec, &addresses).await;
+        let env = env.and_then(|env| self.check_user(slot).map(|()| env));
+        let env = env.map_err(|message| self.error(slot, FailureKind::Setup, "CreateContainerConfigError", message))?;
+        let request = cri::CreateContainerRequest {
+            pod_sandbox_id: self.sandbox.clone(),
+            config: Some(config::container(&self.pod, slot, self.attempt, image, &env)),
+            sandbox_config: Some(config::sandbox(&self.pod, self.sandbox_attempt)),
+        };
+        let create = self.context.runtime.containers.create_container(request);
+        let created = create.instrument(runtime::create_container()).await;
+        let id =
+            created.map_err(|error| self.error(slot, FailureKind::Setup, "CreateContainerError", error.message))?;
+        self.event(slot, Normal, "Created", "Container created".to_owned());
+        Ok(id)
+    }
+
+    /// `runAsNonRoot` can be checked as far as the spec says who runs.
+    fn check_user(&self, slot: &Slot<'_>) -> Result<(), String> {
+        let of_pod = self.pod.spec.security_context.as_ref();
+        let own = slot.spec.security_context.as_ref();
+        let non_root = own.and_then(|c| c.run_as_non_root).or(of_pod.and_then(|c| c.run_as_non_root)) == Some(true);
+        let user = own.and_then(|c| c.run_as_user).or(of_pod.and_then(|c| c.run_as_user));
+        if non_root && user == Some(0) {
+            return Err("container's runAsUser breaks non-root policy".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn start(&self, slot: &Slot<'_>, id: &str) -> Result<(), Failure> {
+        let start = self.context.runtime.containers.start_container(id);
+        start
+            .instrument(runtime::start_container())
+            .await
+            .map_err(|error| self.error(slot, FailureKind::Container, "RunContainerError", error.message))?;
+        self.event(slot, Normal, "Started", "Container started".to_owned());
+        Ok(())
+    }
+
+    async fn post_start(&self, slot: &Slot<'_>, id: &str) -> Result<(), Failure> {
+        let Some(hook) = slot.lifecycle().and_then(|lifecycle| lifecycle.post_start.as_ref()) else { return Ok(()) };
+        let span = pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, slot.index);
+        let target = Target { container_id: id.to_owned(), pod_ip: self.pod_ip.clone() };
+        let ran = run_hook(&self.context, slot.spec, hook, &target, Purpose::PostStart).instrument(span.clone()).await;
+        ran.map_err(|output| {
+            let message = hook_message(&self.pod, slot.spec, "PostStart", &output);
+            span.fail("PostStartHookError", &message);
+            self.event(slot, Warning, "FailedPostStartHook", message.clone());
+            failure(FailureKind::Container, "PostStartHookError", message)
+        })
+    }
+
+    fn event(&self, slot: &Slot<'_>, kind: controller::EventType, reason: &str, message: String) {
+        self.context.api.event(&self.pod, &slot.field_path(), kind, reason, message);
+    }
+
+    /// A failure that is also told as an event.
+    fn error(&self, slot: &Slot<'_>, kind: FailureKind, reason: &str, message: String) -> Failure {
+        // Where the event before has told the details, this one names the reason; elsewhere it is the only one.
+        let told_before = matches!(
+            reason,
+            "ErrImagePull" | "RegistryUnavailable" | "InvalidImageName" | "ImageInspectError" | "ErrImageNeverPull"
+        );
+        let text = if told_before { reason } else { &message };
+        self.event(slot, Warning, "Failed", format!("Error: {text}"));
+        failure(kind, reason, message)
+    }
+}
+
+fn failure(kind: FailureKind, reason: &str, message: impl Into<String>) -> Failure {
+    Failure { kind, reason: reason.to_owned(), message: message.into() }
+}
+
+/// What the spec says; else a moving tag is always looked up, and any other image only fetched once.
+fn pull_policy<'a>(container: &'a Container, image: &ImageName) -> &'a str {
+    match container.image_pull_policy.as_str() {
+        "" if image.tag.as_deref() == Some("latest") => "Always",
+        "" => "IfNotPresent",
+        policy => policy,
+    }
+}
+
+/// Runs a hook to its end. The error is what it printed, or why it could not run.
+pub(super) async fn run_hook(
+    context: &NodeContext,
+    container: &Container,
+    hook: &api::core::v1::LifecycleHandler,
+    target: &Target,
+    purpose: Purpose,
+) -> Result<(), String> {
+    match handler::hook(hook, container, &target.pod_ip)? {
+        Hook::Sleep(seconds) => {
+            tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+            Ok(())
+        }
+        Hook::Run(handler) => match context.runtime.access.run(target, &handler, purpose, None).await {
+            Ok(Verdict::Success) => Ok(()),
+            Ok(Verdict::Failure(output)) => Err(output),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// The event of a hook that failed, with what it printed.
+pub(super) fn hook_message(pod: &Pod, container: &Container, hook: &str, output: &str) -> String {
+    let meta = &pod.metadata;
+    format!(
+        "{hook} lifecycle hook for Container {:?} in Pod \"{}_{}({})\" failed, message: {output:?}",
+        container.name, meta.name, meta.namespace, meta.uid
+    )
+}

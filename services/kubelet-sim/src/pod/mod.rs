@@ -1,0 +1,107 @@
+//! Pod workers: the acting side of [`crate::lifecycle`].
+//!
+//! Each pod has one [`worker`], a task that sleeps until something happens to its pod: a new version from the apiserver, an event from the
+//! runtime, the end of something it began, a probe, or a time. It then asks the state machine for the next step, begins the actions, and
+//! writes the status if it changed. Workers share nothing but their [`NodeContext`].
+//!
+//! [`Workers`] is the node's side: it gives every pod its worker and passes on what concerns it.
+
+mod apiserver;
+mod config;
+mod effect;
+mod env;
+mod execute;
+mod handler;
+mod journey;
+mod launch;
+mod listing;
+mod probing;
+mod reporting;
+mod volumes;
+mod worker;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::core::v1::{ConfigMap, Node, Pod, Secret};
+use async_trait::async_trait;
+use controller::EventType;
+use parking_lot::{Mutex, RwLock};
+use service_kit::Clock;
+use telemetry::span::TraceMode;
+
+use crate::lifecycle::Ended;
+use crate::lifecycle::NodeFacts;
+use crate::lifecycle::admission::{Allocation, admit};
+use crate::runtime::Runtime;
+
+pub use apiserver::ApiServer;
+pub use workers::{PodChange, Workers};
+
+/// What pod workers need of the apiserver.
+#[async_trait]
+pub trait PodApi: Send + Sync + 'static {
+    /// Writes the status of a pod, on top of the version that the pod says it is.
+    async fn write_status(&self, pod: &Pod) -> Result<Pod, api::Error>;
+    /// The newest version of a pod.
+    async fn get(&self, namespace: &str, name: &str) -> Result<Pod, api::Error>;
+    /// Deletes this very pod (its uid) with grace 0.
+    async fn delete(&self, pod: &Pod) -> Result<(), api::Error>;
+    /// A config map that a pod refers to.
+    async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, api::Error>;
+    /// A secret that a pod refers to.
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, api::Error>;
+    /// Tells the user something about a pod, or about the part of it that `field` names. Never blocks.
+    fn event(&self, pod: &Pod, field: &str, kind: EventType, reason: &str, message: String);
+}
+
+/// What the pods of one node share.
+pub struct NodeContext {
+    /// The node's name.
+    pub name: String,
+    /// What runs containers.
+    pub runtime: Runtime,
+    /// The apiserver.
+    pub api: Arc<dyn PodApi>,
+    /// What the state machine knows of the node.
+    pub facts: NodeFacts,
+    /// Wall time.
+    pub clock: Clock,
+    /// How runs relate to their causes.
+    pub trace_mode: TraceMode,
+    /// The node object, as admission needs it.
+    pub node: RwLock<Arc<Node>>,
+    /// The pods that were admitted and may still use the node, by uid.
+    pub admitted: Mutex<HashMap<String, Arc<Pod>>>,
+}
+
+impl NodeContext {
+    /// Takes a pod on this node, or says why not. A pod that was taken before stays taken.
+    fn admit(&self, pod: &Arc<Pod>) -> Result<(), Ended> {
+        let node = Arc::clone(&self.node.read());
+        let mut admitted = self.admitted.lock();
+        if !admitted.contains_key(&pod.metadata.uid) {
+            let mut allocation = Allocation::of(&node);
+            for pod in admitted.values() {
+                allocation.take(&pod.spec);
+            }
+            admit(pod, &node, &allocation)?;
+            admitted.insert(pod.metadata.uid.clone(), Arc::clone(pod));
+        }
+        Ok(())
+    }
+
+    /// Takes a pod that an earlier process had taken: what runs already is not refused.
+    fn readmit(&self, pod: &Arc<Pod>) {
+        self.admitted.lock().insert(pod.metadata.uid.clone(), Arc::clone(pod));
+    }
+
+    /// Frees what a pod had been given.
+    fn release(&self, uid: &str) {
+        self.admitted.lock().remove(uid);
+    }
+}

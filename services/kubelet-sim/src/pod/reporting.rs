@@ -1,0 +1,210 @@
+//! Writing a pod's status: only what changed, one write at a time, and not every blink on the way up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::core::v1::{Pod, PodStatus};
+use api::pod_conditions::{CONTAINERS_READY, INITIALIZED, POD_SCHEDULED, READY, READY_TO_START_CONTAINERS};
+use jiff::{SignedDuration, Timestamp};
+use service_kit::Backoff;
+
+/// How long a status that is about to change again is held back: a pod that starts at once is reported once.
+const HOLD: SignedDuration = SignedDuration::from_millis(25);
+
+/// What the apiserver has, and what it should have.
+pub(super) struct Reporting {
+    /// The newest version of the pod that is known, from the watch or from an answer.
+    pod: Arc<Pod>,
+    wanted: PodStatus,
+    /// When the difference was first seen.
+    since: Option<Timestamp>,
+    writing: bool,
+    retry_at: Option<Timestamp>,
+    backoff: Backoff,
+    /// The apiserver will not take this status, ever.
+    refused: Option<Box<PodStatus>>,
+    closed: bool,
+}
+
+/// The conditions that kubelets set.
+const OWN: [&str; 5] = [POD_SCHEDULED, READY_TO_START_CONTAINERS, INITIALIZED, CONTAINERS_READY, READY];
+
+/// What to do about a difference.
+#[derive(Debug, PartialEq)]
+pub(super) enum Turn {
+    /// There is none.
+    Nothing,
+    /// Write this now.
+    Write(Box<Pod>),
+    /// Look again at this time.
+    Wait(Timestamp),
+    /// A write is under way.
+    Busy,
+}
+
+impl Reporting {
+    pub(super) fn new(pod: Arc<Pod>) -> Self {
+        let wanted = pod.status.clone();
+        let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter(0.1);
+        Self { pod, wanted, since: None, writing: false, retry_at: None, backoff, refused: None, closed: false }
+    }
+
+    /// A version came in, unless it is older than the one that is known. Answers whether it is news.
+    pub(super) fn take(&mut self, pod: Arc<Pod>) -> bool {
+        let news = revision(&pod) > revision(&self.pod);
+        if news {
+            self.pod = pod;
+        }
+        news
+    }
+
+    /// The status should be this.
+    pub(super) fn want(&mut self, status: PodStatus, now: Timestamp) {
+        self.wanted = status;
+        if self.is_written() {
+            self.since = None;
+        } else if self.since.is_none() {
+            self.since = Some(now);
+        }
+    }
+
+    /// Whether the apiserver has what it should have, or will never take it.
+    pub(super) fn is_written(&self) -> bool {
+        self.closed || self.wanted == self.pod.status || self.refused.as_deref() == Some(&self.wanted)
+    }
+
+    /// Whether nothing is being written, nor has to be.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.writing && self.is_written()
+    }
+
+    /// The object is gone: nothing is written any more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// A new version, as the worker sees it: with the status that it is about to write, if that is not there yet. Conditions of
+    /// others are theirs to set.
+    pub(super) fn rebase(&self, new: Arc<Pod>, ours: &PodStatus) -> Arc<Pod> {
+        if !self.writing && self.wanted == new.status {
+            return new;
+        }
+        let mut pod = new.as_ref().clone();
+        let mut status = ours.clone();
+        status.conditions.retain(|condition| OWN.contains(&condition.r#type.as_str()));
+        let theirs = pod.status.conditions.iter().filter(|condition| !OWN.contains(&condition.r#type.as_str()));
+        status.conditions.extend(theirs.cloned());
+        pod.status = status;
+        Arc::new(pod)
+    }
+
+    /// What to do now. `transient`: the status will change again in a moment.
+    pub(super) fn turn(&self, transient: bool, now: Timestamp) -> Turn {
+        if self.writing {
+            return Turn::Busy;
+        }
+        if self.is_written() {
+            return Turn::Nothing;
+        }
+        let held_until = self.since.filter(|_| transient).and_then(|since| since.checked_add(HOLD).ok());
+        match held_until.max(self.retry_at).filter(|until| *until > now) {
+            Some(until) => Turn::Wait(until),
+            None => {
+                let mut pod = self.pod.as_ref().clone();
+                pod.status = self.wanted.clone();
+                Turn::Write(Box::new(pod))
+            }
+        }
+    }
+
+    /// A write begins.
+    pub(super) fn begin(&mut self) {
+        self.writing = true;
+    }
+
+    /// A write succeeded with this answer.
+    pub(super) fn written(&mut self, answer: Pod) {
+        self.writing = false;
+        self.retry_at = None;
+        self.backoff.reset();
+        self.take(Arc::new(answer));
+    }
+
+    /// A write failed. Answers whether a newer version has to be fetched first.
+    pub(super) fn failed(&mut self, error: &api::Error, tried: PodStatus, now: Timestamp) -> bool {
+        self.writing = false;
+        if error.is_conflict() {
+            return true;
+        }
+        if error.is_retryable() {
+            self.retry_at = now.saturating_add(self.backoff.next_delay()).ok();
+        } else {
+            self.refused = Some(Box::new(tried));
+        }
+        false
+    }
+}
+
+/// Revisions are etcd's, so they can be compared; a pod from elsewhere is older than all.
+fn revision(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(revision: u64, phase: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.resource_version = revision.to_string();
+        pod.status.phase = phase.to_owned();
+        pod
+    }
+
+    fn status(phase: &str) -> PodStatus {
+        PodStatus { phase: phase.to_owned(), ..PodStatus::default() }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_000_000 + millis).unwrap()
+    }
+
+    #[test]
+    fn a_status_on_its_way_is_held_for_a_moment_and_an_arrived_one_is_not() {
+        let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
+        assert_eq!(reporting.turn(false, at(0)), Turn::Nothing);
+        reporting.want(status("Running"), at(0));
+        assert_eq!(reporting.turn(true, at(10)), Turn::Wait(at(25)));
+        assert_eq!(reporting.turn(false, at(10)), Turn::Write(Box::new(version(5, "Running"))));
+        assert_eq!(reporting.turn(true, at(25)), Turn::Write(Box::new(version(5, "Running"))));
+    }
+
+    #[test]
+    fn one_write_at_a_time_and_echoes_are_no_news() {
+        let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
+        reporting.want(status("Running"), at(0));
+        reporting.begin();
+        reporting.want(status("Succeeded"), at(1));
+        assert_eq!(reporting.turn(false, at(1)), Turn::Busy);
+        reporting.written(version(7, "Running"));
+        assert!(!reporting.take(Arc::new(version(6, "Pending"))), "older than the answer");
+        assert!(!reporting.take(Arc::new(version(7, "Running"))), "the answer's echo");
+        assert_eq!(reporting.turn(false, at(1)), Turn::Write(Box::new(version(7, "Succeeded"))));
+    }
+
+    #[test]
+    fn failures_are_retried_conflicts_refetched_and_refusals_accepted() {
+        let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
+        reporting.want(status("Running"), at(0));
+        reporting.begin();
+        assert!(reporting.failed(&api::Error::modified("", "pods", "web"), status("Running"), at(0)));
+        reporting.begin();
+        assert!(!reporting.failed(&api::Error::unavailable("down"), status("Running"), at(0)));
+        assert!(matches!(reporting.turn(false, at(0)), Turn::Wait(until) if until >= at(200)));
+        reporting.begin();
+        assert!(!reporting.failed(&api::Error::bad_request("no"), status("Running"), at(0)));
+        assert!(reporting.is_written(), "there is nothing more to be done about it");
+        reporting.want(status("Succeeded"), at(1));
+        assert!(!reporting.is_written());
+    }
+}
