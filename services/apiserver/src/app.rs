@@ -24,7 +24,7 @@ use crate::admission;
 use crate::auth::{Authenticator, CachedPods, Chain, NodeAuthorizer, SystemRules};
 use crate::bootstrap::bootstrap;
 use crate::config::{ConfigError, ServiceCidr, Settings};
-use crate::registry::{Registries, Storage};
+use crate::registry::{Admission, InvalidSetting, Registries, Storage};
 use crate::rpc::{Dispatch, Started, grpc_health, reflection};
 use crate::server::{Front, RequestMetrics, http_routes, stack};
 
@@ -46,6 +46,9 @@ pub enum Error {
     /// The store's settings cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The registries cannot work with a setting.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
     /// A task failed that the apiserver cannot do without.
     #[error(transparent)]
     Task(#[from] SupervisorError),
@@ -104,9 +107,9 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
     let listener = Listener::bind(settings.address, "--secure-port").await?.with_tls(settings.tls);
     let address = listener.local_addr();
 
-    let storage = Storage::new(Arc::clone(&store), &settings.registry);
-    let admission = Arc::new(admission::Chain::new(&storage));
-    let registries = Registries::new(&storage, admission, Clock::system());
+    let storage = Storage::new(Arc::clone(&store), &settings.registry)?;
+    let admission: Arc<dyn Admission> = Arc::new(admission::Chain::new(&storage));
+    let registries = Registries::new(&storage, &admission, &Clock::system());
 
     let metrics = Metrics::new("apiserver");
     let health = Health::new();
@@ -156,7 +159,8 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
     };
     let stop = shutdown.clone();
     tasks.spawn("start", OnFailure::StopService, async move {
-        stop.run_until_triggered(start.run(&stop)).await.unwrap_or(Ok(()))
+        // Boxed, because it makes an object of several kinds.
+        stop.run_until_triggered(Box::pin(start.run(&stop))).await.unwrap_or(Ok(()))
     });
     Ok(Handle { address, health, front: tasks, back, stop_back })
 }

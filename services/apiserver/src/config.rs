@@ -4,7 +4,7 @@
 //! before anything starts. Every message names the flag and the fix. Nothing else in this crate reads flags, environment or
 //! files.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +116,7 @@ pub struct Config {
     )]
     pub watch_cache_size: usize,
 
-    /// Addresses that Services get their cluster IPs from.
+    /// IPv4 addresses that Services get their cluster IPs from.
     #[arg(
         long,
         value_name = "CIDR",
@@ -184,7 +184,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum Storage {
     /// etcd, reached like this.
-    Etcd(EtcdConfig),
+    Etcd(Box<EtcdConfig>),
     /// This process's memory.
     Memory,
 }
@@ -202,18 +202,15 @@ pub struct InflightLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceCidr {
     /// The network's address: all bits after the prefix are zero.
-    pub network: IpAddr,
+    pub network: Ipv4Addr,
     /// Length of the prefix in bits.
-    pub prefix: u8,
+    pub prefix: u32,
 }
 
 impl ServiceCidr {
     /// The first address after the network's own: that of the Service `kubernetes`.
-    pub fn first(&self) -> IpAddr {
-        match self.network {
-            IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() | 1).into(),
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() | 1).into(),
-        }
+    pub fn first(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.network.to_bits() | 1)
     }
 }
 
@@ -312,7 +309,7 @@ impl Config {
         if let (true, Some(plain)) = (tls.is_some(), endpoints.iter().find(|url| url.starts_with("http://"))) {
             return Err(value("--etcd-servers", plain, "must begin with https:// because --etcd-cafile is given"));
         }
-        Ok(Storage::Etcd(EtcdConfig { root: root.to_owned(), tls, ..EtcdConfig::new(endpoints) }))
+        Ok(Storage::Etcd(Box::new(EtcdConfig { root: root.to_owned(), tls, ..EtcdConfig::new(endpoints) })))
     }
 
     fn etcd_tls(&self) -> Result<Option<EtcdTls>, ConfigError> {
@@ -351,27 +348,20 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_cidr(text: &str) -> Result<ServiceCidr, ConfigError> {
-    const FLAG: &str = "--service-cluster-ip-range";
-    let bad = |problem| value(FLAG, text, problem);
-    let no_range = "is no range of addresses; give one such as 10.96.0.0/16";
-    let (address, prefix) = text.split_once('/').ok_or_else(|| bad(no_range))?;
-    let address: IpAddr = address.parse().map_err(|_| bad(no_range))?;
-    let prefix: u8 = prefix.parse().map_err(|_| bad(no_range))?;
-    let (bits, width) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    };
-    if prefix > width {
-        return Err(bad("has a prefix that is longer than its address"));
+    let bad = |problem| value("--service-cluster-ip-range", text, problem);
+    let no_range = "is no range of IPv4 addresses; give one such as 10.96.0.0/16";
+    let (network, prefix) = text.split_once('/').ok_or_else(|| bad(no_range))?;
+    let network: Ipv4Addr = network.parse().map_err(|_| bad(no_range))?;
+    let prefix: u32 = prefix.parse().map_err(|_| bad(no_range))?;
+    match prefix {
+        0..=29 => {}
+        30..=32 => return Err(bad("has no room for Services; give a prefix of at most /29")),
+        _ => return Err(bad("has a prefix that is longer than its address")),
     }
-    let free = width - prefix;
-    if free < 3 {
-        return Err(bad("has no room for Services; give a prefix of at most /29"));
-    }
-    if bits.trailing_zeros() < u32::from(free) && bits != 0 {
+    if network.to_bits() & (u32::MAX >> prefix) != 0 {
         return Err(bad("has bits set after its prefix; give the network's own address"));
     }
-    Ok(ServiceCidr { network: address, prefix })
+    Ok(ServiceCidr { network, prefix })
 }
 
 #[cfg(test)]
@@ -434,8 +424,9 @@ mod tests {
         let cidr = parse_cidr("10.96.0.0/16").unwrap();
         assert_eq!((cidr.network.to_string().as_str(), cidr.prefix), ("10.96.0.0", 16));
         assert_eq!(cidr.first().to_string(), "10.96.0.1");
-        assert!(parse_cidr("fd00:10:96::/112").is_ok());
-        for bad in ["", "10.96.0.0", "10.96.0.0/33", "10.96.0.1/16", "10.96.0.0/30", "x/8", "10.96.0.0/x"] {
+        assert!(parse_cidr("0.0.0.0/0").is_ok());
+        for bad in ["", "10.96.0.0", "10.96.0.0/33", "10.96.0.1/16", "10.96.0.0/30", "fd00::/108", "x/8", "10.96.0.0/x"]
+        {
             let error = parse_cidr(bad).unwrap_err().to_string();
             assert!(error.starts_with("--service-cluster-ip-range: "), "{bad}: {error}");
         }

@@ -13,7 +13,7 @@ use opentelemetry::trace::FutureExt;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
-use super::{Side, SpanExt, status, untraced, with_parent};
+use super::{Side, SpanExt, untraced, with_parent};
 use crate::{TraceContext, attr};
 
 /// The span of the call, in the request's extensions (tonic hands them on to its handlers).
@@ -165,14 +165,23 @@ impl Protocol {
             Self::Grpc => {
                 // A failed unary call is answered by headers alone; an answer without this header has begun well.
                 let code = grpc_code(response.headers());
-                let message = response.headers().get("grpc-message").and_then(|value| value.to_str().ok());
-                span.outcome(side, code, "", message.unwrap_or_default());
+                if let Some(Failure { reason, message }) = response.extensions().get() {
+                    span.outcome(side, code, reason, message);
+                } else {
+                    let message = response.headers().get("grpc-message").and_then(|value| value.to_str().ok());
+                    span.outcome(side, code, "", message.unwrap_or_default());
+                }
             }
             Self::Http => {
                 let code = response.status();
                 span.attr(attr::HTTP_RESPONSE_STATUS_CODE, i64::from(code.as_u16()));
-                if code.is_server_error() {
-                    span.fail(code.as_str().to_owned(), code.canonical_reason().unwrap_or_default());
+                match response.extensions().get() {
+                    Some(Failure { reason, message }) if code.is_server_error() => _ = span.fail(*reason, message),
+                    Some(Failure { reason, .. }) => _ = span.attr(attr::ERROR_TYPE, *reason),
+                    None if code.is_server_error() => {
+                        span.fail(code.as_str().to_owned(), code.canonical_reason().unwrap_or_default());
+                    }
+                    None => {}
                 }
             }
         }
@@ -193,15 +202,12 @@ pub fn set_route(span: &Span, method: &http::Method, route: &'static str) {
     }
 }
 
-/// Records on the call's span how it ended, with Kubernetes' reason, which headers do not tell. For HTTP handlers and for
-/// gRPC handlers that answer with a reason; the layer records the code by itself.
-pub fn set_reason(span: &Span, code: tonic::Code, reason: &str, message: &str) {
-    if span.is_disabled() || code == tonic::Code::Ok {
-        return;
-    }
-    if status::is_error(Side::Server, code) {
-        span.fail(reason.to_owned(), message);
-    } else {
-        span.attr(attr::ERROR_TYPE, reason.to_owned());
-    }
+/// In the extensions of a response: why the call failed, with Kubernetes' reason, which headers do not tell, and the message as
+/// it was before it was escaped for them. The layer records it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// A reason as in a Kubernetes `Status`.
+    pub reason: &'static str,
+    /// What went wrong, for people.
+    pub message: String,
 }

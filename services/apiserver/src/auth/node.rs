@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn user(name: &str, group: &str) -> UserInfo {
-        UserInfo { name: name.into(), groups: vec![group.into()], ..UserInfo::default() }
+        UserInfo { name: name.into(), groups: vec![group.into()] }
     }
 
     #[test]

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn user(name: &str, group: &str) -> UserInfo {
-        UserInfo { name: name.into(), groups: vec![group.into()], ..UserInfo::default() }
+        UserInfo { name: name.into(), groups: vec![group.into()] }
     }
 
     /// `verb group resource[/sub] [namespace[/name]]`, `-` for the core group.

@@ -3,15 +3,17 @@
 //! Making the answer is a step of its own (`respond`) that begins when the write is committed. The call's span learns here which
 //! object it was about, because a created object has its name and uid only now.
 
+use std::sync::OnceLock;
+
 use api::Resource;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::Stream;
 use http::Request;
 use prost::Message;
-use service_kit::rpc_status::{code, to_status};
+use service_kit::rpc_status::to_status;
 use telemetry::Step;
-use telemetry::span::server::{RequestSpan, set_reason};
+use telemetry::span::server::{Failure, RequestSpan};
 use telemetry::span::{ObjectRef, SpanExt, stage};
 use tonic::Status;
 use tonic::server::Grpc;
@@ -89,13 +91,26 @@ where
     M: Message + Default + 'static,
     F: AsyncFnOnce(M) -> api::Result<Bytes>,
 {
-    let call = RequestSpan::of(request.extensions());
     let mut handle = Some(handle);
+    // A status forgets the reason; the call's span is to have it.
+    let failure = OnceLock::new();
+    let noted = &failure;
     let service = service_fn(|message: tonic::Request<M>| {
         let handle = handle.take().expect("a call has one message");
-        async { handle(message.into_inner()).await.map(tonic::Response::new).map_err(|error| failed(&call, &error)) }
+        async move {
+            handle(message.into_inner()).await.map(tonic::Response::new).map_err(|error| {
+                let status = to_status(&error);
+                noted.get_or_init(|| Failure { reason: error.reason.as_str(), message: error.message });
+                status
+            })
+        }
     });
-    Grpc::new(Codec::<M>::default()).max_decoding_message_size(usize::MAX).unary(service, request).await
+    let grpc = &mut Grpc::new(Codec::<M>::default()).max_decoding_message_size(usize::MAX);
+    let mut response = grpc.unary(service, request).await;
+    if let Some(failure) = failure.into_inner() {
+        response.extensions_mut().insert(failure);
+    }
+    response
 }
 
 /// Answers a call that has a stream of answers.
@@ -105,18 +120,12 @@ where
     S: Stream<Item = Result<Bytes, Status>> + Send + 'static,
     F: AsyncFnOnce(M) -> api::Result<S>,
 {
-    let call = RequestSpan::of(request.extensions());
     let mut handle = Some(handle);
     let service = service_fn(|message: tonic::Request<M>| {
         let handle = handle.take().expect("a call has one message");
-        async { handle(message.into_inner()).await.map(tonic::Response::new).map_err(|error| failed(&call, &error)) }
+        async { handle(message.into_inner()).await.map(tonic::Response::new).map_err(|error| to_status(&error)) }
     });
     Grpc::new(Codec::<M>::default()).max_decoding_message_size(usize::MAX).server_streaming(service, request).await
-}
-
-fn failed(call: &Span, error: &api::Error) -> Status {
-    set_reason(call, code(error.reason), error.reason.as_str(), &error.message);
-    to_status(error)
 }
 
 /// What is read of an answered object. Field 1 of every kind is its metadata.

@@ -14,18 +14,21 @@ use super::{Refusal, Target};
 use crate::config::InflightLimits;
 use crate::rpc::Method;
 
-/// The largest request, in bytes: Kubernetes' limit for a body. What may be stored is less (etcd takes 1.5 MiB).
-pub const MAX_BODY_BYTES: usize = 3 << 20;
+/// The largest request, in bytes: Kubernetes' limit for a body.
+pub(super) const MAX_BODY_BYTES: usize = 3 << 20;
+
+/// The largest object, in bytes: what an etcd with default settings takes in one request.
+pub(super) const MAX_OBJECT_BYTES: usize = 3 << 19;
 
 /// The places for requests that are being served.
-pub struct Limits {
+pub(super) struct Limits {
     reading: Option<Semaphore>,
     mutating: Option<Semaphore>,
 }
 
 impl Limits {
     /// All places free.
-    pub fn new(limits: InflightLimits) -> Self {
+    pub(super) fn new(limits: InflightLimits) -> Self {
         let places = |limit: Option<usize>| limit.map(|n| Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
         Self { reading: places(limits.reading), mutating: places(limits.mutating) }
     }

@@ -28,7 +28,7 @@ use crate::rpc::{RequestInfo, Started};
 
 pub(crate) use deadline::Deadline;
 pub use http_routes::http_routes;
-pub use limits::{Limits, MAX_BODY_BYTES};
+use limits::Limits;
 pub use metrics::RequestMetrics;
 use refusal::Refusal;
 use target::Target;

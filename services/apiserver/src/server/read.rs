@@ -12,10 +12,13 @@ use std::sync::Arc;
 use telemetry::SpanExt;
 
 use super::authenticate::Authentication;
-use super::limits::MAX_BODY_BYTES;
+use super::limits::{MAX_BODY_BYTES, MAX_OBJECT_BYTES};
 use super::{Refusal, Target};
 use crate::request::{RequestContext, UserInfo};
-use crate::rpc::{RequestInfo, is_kubelet};
+use crate::rpc::{Call, Method, RequestInfo, is_kubelet};
+
+/// What to do about too much.
+const SPLIT: &str = "split the object, or keep large data elsewhere and refer to it";
 
 /// Length of what stands before a message: whether it is compressed (one byte), and its length.
 const PREFIX: usize = 5;
@@ -28,7 +31,7 @@ pub(super) async fn read(request: Request, next: Next) -> Response {
         Ok(framed) => framed,
         Err(error) => return Refusal::new(&parts.extensions, error).into_response(),
     };
-    let info = match message(&framed).and_then(|message| RequestInfo::read(call, &message)) {
+    let info = match understand(call, &framed) {
         Ok(info) => info,
         Err(error) => return Refusal::new(&parts.extensions, error).into_response(),
     };
@@ -43,12 +46,24 @@ pub(super) async fn read(request: Request, next: Next) -> Response {
     next.run(Request::from_parts(parts, Body::from(framed))).await
 }
 
+fn understand(call: Call, framed: &Bytes) -> api::Result<RequestInfo> {
+    let message = message(framed)?;
+    let has_object = matches!(call.method, Method::Create | Method::Update | Method::UpdateStatus);
+    if has_object && message.len() > MAX_OBJECT_BYTES {
+        let size = message.len();
+        return Err(api::Error::too_large(format!(
+            "the object has {size} bytes, limit is {MAX_OBJECT_BYTES}; {SPLIT}"
+        )));
+    }
+    RequestInfo::read(call, &message)
+}
+
 async fn collect(body: Body) -> api::Result<Bytes> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(api::Error::too_large(format!(
-            "limit is {MAX_BODY_BYTES} bytes (and 1.5 MiB for an object that is stored); split the object, or keep large data elsewhere"
-        ))),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(api::Error::too_large(format!("limit is {MAX_BODY_BYTES} bytes for a request; {SPLIT}")))
+        }
         Err(error) => Err(api::Error::bad_request(format!("the request ended before its message did: {error}"))),
     }
 }

@@ -5,8 +5,8 @@ use axum::Json;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{Extensions, StatusCode};
-use service_kit::rpc_status::{code, to_status};
-use telemetry::span::server::{RequestSpan, set_reason};
+use service_kit::rpc_status::to_status;
+use telemetry::span::server::Failure;
 
 use super::Target;
 
@@ -17,10 +17,8 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Refuses a request; its span learns why.
+    /// Refuses a request.
     pub(super) fn new(extensions: &Extensions, error: api::Error) -> Self {
-        let span = RequestSpan::of(extensions);
-        set_reason(&span, code(error.reason), error.reason.as_str(), &error.message);
         Self { target: Target::of(extensions), error }
     }
 
@@ -59,13 +57,17 @@ fn unknown_method(path: &str) -> String {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        match self.target {
-            Target::Kind(_) | Target::Grpc => to_status(&self.error).into_http::<axum::body::Body>().into_response(),
+        // For the call's span.
+        let failure = Failure { reason: self.error.reason.as_str(), message: self.error.message.clone() };
+        let mut response = match self.target {
+            Target::Kind(_) | Target::Grpc => to_status(&self.error).into_http::<axum::body::Body>(),
             Target::Http => {
                 let code = StatusCode::from_u16(self.error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 (code, Json(status_object(self.error))).into_response()
             }
-        }
+        };
+        response.extensions_mut().insert(failure);
+        response
     }
 }
 
