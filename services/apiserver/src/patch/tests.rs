@@ -1,22 +1,14 @@
 //! One table per patch type; each row is a rule.
 
-use api::Resource;
 use api::core::v1::Pod;
+use api::json::Fields;
 use serde_json::json;
 
 use super::*;
 
 fn apply(patch_type: PatchType, document: Value, patch: Value) -> Result<Value, String> {
     let patch = Patch::parse(patch_type, patch.to_string().as_bytes()).map_err(|error| error.message)?;
-    patch.apply(document, Pod::INFO_SCHEMA).map_err(|error| error.message)
-}
-
-trait PodSchema {
-    const INFO_SCHEMA: &'static Message;
-}
-
-impl PodSchema for Pod {
-    const INFO_SCHEMA: &'static Message = <Pod as api::json::Fields>::SCHEMA;
+    patch.apply(document, Pod::SCHEMA).map_err(|error| error.message)
 }
 
 #[test]
@@ -35,7 +27,7 @@ fn a_json_patch_changes_what_its_paths_name() {
 #[test]
 fn a_json_patch_that_does_not_fit_is_invalid_and_one_that_is_none_a_bad_request() {
     let patch = Patch::parse(PatchType::JsonPatch, br#"[{"op":"remove","path":"/a"}]"#).unwrap();
-    assert_eq!(patch.apply(json!({}), Pod::INFO_SCHEMA).unwrap_err().code(), 422);
+    assert_eq!(patch.apply(json!({}), Pod::SCHEMA).unwrap_err().code(), 422);
     for (patch_type, text) in [
         (PatchType::JsonPatch, "{}"),
         (PatchType::JsonPatch, r#"[{"op":"explode","path":"/a"}]"#),

@@ -97,26 +97,25 @@ impl<K: Resource> Registry<K> {
         dry_run: bool,
     ) -> Result<Encoded<K>, Error> {
         let raw = Bytes::from(object.encode_to_vec());
-        let key = self.key(&object.metadata().namespace, &object.metadata().name);
-        let stored = if dry_run {
+        let name = &object.metadata().name;
+        let key = self.key(&object.metadata().namespace, name);
+        if dry_run {
             self.strategy().release(reservation).await;
-            match self.cache().get(&key) {
-                Some(existing) => Err(store::Error::AlreadyExists { key: existing.key.clone() }),
-                None => return Ok(Encoded::new(raw)),
-            }
-        } else {
-            let context = write_context(ctx.steps.commit);
-            let stored = self.store().create(&key, envelope::<K>(raw.clone()), &context).await;
-            match &stored {
-                // A write in doubt may need what was reserved for it.
-                Ok(_) | Err(store::Error::Unavailable { in_doubt: true, .. }) => {}
-                Err(_) => self.strategy().release(reservation).await,
-            }
-            stored
-        };
-        match stored {
+            return match self.store().get(&key).await.map_err(errors::general)? {
+                Some(_) => Err(self.name_taken(&key, Error::already_exists(K::INFO.group, K::INFO.plural, name))),
+                None => Ok(Encoded::new(raw)),
+            };
+        }
+        let context = write_context(ctx.steps.commit);
+        match self.store().create(&key, envelope::<K>(raw.clone()), &context).await {
             Ok(revision) => Ok(Encoded::new(with_resource_version(&raw, revision))),
-            Err(error) => Err(self.name_taken(&key, errors::of_object(K::INFO, &object.metadata().name, error))),
+            Err(error) => {
+                // A write in doubt may need what was reserved for it.
+                if !matches!(error, store::Error::Unavailable { in_doubt: true, .. }) {
+                    self.strategy().release(reservation).await;
+                }
+                Err(self.name_taken(&key, errors::of_object(K::INFO, name, error)))
+            }
         }
     }
 

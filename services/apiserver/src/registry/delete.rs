@@ -113,7 +113,8 @@ impl<K: Resource> Registry<K> {
         new.metadata_mut().resource_version.clear();
         Ok(match step {
             Step::Nothing => Decision::Keep,
-            Step::Remove => Decision::Remove(Box::new(new)),
+            // What its watchers will see is the last state that was stored, so the answer shows that too.
+            Step::Remove => Decision::Remove(Box::new(old)),
             Step::Mark => {
                 strategy.mark_deleting(&mut new, now);
                 let first = old.metadata().deletion_timestamp.is_none();

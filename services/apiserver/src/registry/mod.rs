@@ -32,8 +32,8 @@ mod strategy;
 mod update;
 mod write;
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, AdmitAll, AnyObject, Attributes, Operation};
 pub use answer::{Deleted, Encoded, ListAnswer};
