@@ -26,7 +26,7 @@ use crate::bootstrap::bootstrap;
 use crate::config::{ConfigError, ServiceCidr, Settings};
 use crate::registry::{Admission, InvalidSetting, Registries, Storage};
 use crate::rpc::{Dispatch, Started, grpc_health, reflection};
-use crate::server::{Front, RequestMetrics, http_routes, stack};
+use crate::server::{Front, RequestMetrics, StorageMetrics, http_routes, stack};
 
 /// How long the stop may take: the listener drains for 5 s, and the caches stop at once.
 const STOP: Duration = Duration::from_secs(6);
@@ -112,6 +112,7 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
     let registries = Registries::new(&storage, &admission, &Clock::system());
 
     let metrics = Metrics::new("apiserver");
+    metrics.collect(StorageMetrics(storage.clone()));
     let health = Health::new();
     health.not_ready_after(&shutdown);
     check_etcd(&health, &store);
@@ -215,7 +216,7 @@ async fn wait_for_etcd(store: &dyn Store, bound: Option<Duration>) -> Result<(),
         }
         if said.is_none_or(|said| said.elapsed() >= SAY_SO) {
             let giving_up_after = bound.map_or_else(|| "never".to_owned(), |bound| format!("{bound:?}"));
-            warn!(%error, waited = ?Duration::from_secs(waited.as_secs()), giving_up_after, "waiting for etcd");
+            warn!(%error, waited_seconds = waited.as_secs(), giving_up_after, "waiting for etcd");
             said = Some(Instant::now());
         }
         sleep(TRY_ETCD).await;

@@ -51,6 +51,27 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use tokio::time::sleep;
+    use tower::ServiceExt;
+
+    use crate::server::Target;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_with_its_deadline() {
+        let slow = Router::new().fallback(async || sleep(Duration::from_secs(3600)).await).layer(from_fn(deadline));
+        for (timeout, code, took) in [("250m", Some("4"), 250), ("2H", None, 3_600_000)] {
+            let mut request = Request::new(Body::empty());
+            request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+            request.extensions_mut().insert(Target::Grpc);
+            let start = Instant::now();
+            let response = slow.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.headers().get("grpc-status").map(|code| code.to_str().unwrap()), code);
+            assert_eq!(start.elapsed().as_millis(), took);
+        }
+    }
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {

@@ -10,6 +10,7 @@ mod limits;
 mod metrics;
 mod read;
 mod refusal;
+mod storage_metrics;
 mod target;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use http_routes::http_routes;
 use limits::Limits;
 pub use metrics::RequestMetrics;
 use refusal::Refusal;
+pub use storage_metrics::StorageMetrics;
 use target::Target;
 
 /// What the layers need.

@@ -42,7 +42,7 @@ async fn a_pod_is_created_read_listed_and_watched_at_one_revision() {
         .call("/traceplane.v1.Pods/List", ListRequest { namespace: "default".into(), options: None })
         .await
         .unwrap();
-    assert_eq!(listed.items, [created.clone()], "the typed list reads what the generic service wrote");
+    assert_eq!(listed.items, std::slice::from_ref(&created), "the typed list reads what the generic service wrote");
 
     let added = next(&mut events).await;
     assert_eq!((added.r#type(), &added.object), (EventType::Added, &created));
@@ -68,7 +68,7 @@ async fn updates_patches_and_deletes_reach_the_watcher_in_order() {
         namespace: "default".into(),
         name: "web".into(),
         r#type: PatchType::MergePatch.into(),
-        patch: br#"{"status":{"phase":"Running"}}"#.to_vec().into(),
+        patch: br#"{"status":{"phase":"Running"}}"#.to_vec(),
         subresource: "status".into(),
         options: None,
     };

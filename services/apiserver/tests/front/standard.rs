@@ -73,6 +73,7 @@ async fn plain_http_serves_health_version_and_metrics() {
         ("/metrics", "", "401", "present a client certificate"),
         ("/metrics", "t0ken", "403", "cannot get path \\\"/metrics\\\""),
         ("/metrics", "r00t", "200", "apiserver_request_total{verb=\"get\",group=\"\",resource=\"pods\""),
+        ("/metrics", "r00t", "200", "apiserver_storage_objects{resource=\"namespaces\"} 4"),
         ("/api", "t0ken", "403", "\"kind\":\"Status\""),
         ("/api", "r00t", "404", "serves nothing at /api"),
     ] {
