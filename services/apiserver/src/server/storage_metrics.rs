@@ -21,17 +21,24 @@ impl fmt::Debug for StorageMetrics {
 
 impl Collector for StorageMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gauges: [(&str, &str, fn(&Cache) -> usize); 2] = [
-            ("apiserver_storage_objects", "Objects by resource", Cache::len),
-            ("apiserver_storage_watchers", "Watches being served by resource", Cache::watchers),
-        ];
-        for (name, help, value) in gauges {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for cache in self.0.caches() {
-                let labels = [("resource", cache.layout().kind.group_resource())];
-                let value = i64::try_from(value(cache)).unwrap_or(i64::MAX);
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-            }
+        self.gauge(&mut encoder, "apiserver_storage_objects", "Objects by resource", Cache::len)?;
+        self.gauge(&mut encoder, "apiserver_storage_watchers", "Watches being served by resource", Cache::watchers)
+    }
+}
+
+impl StorageMetrics {
+    fn gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        value: fn(&Cache) -> usize,
+    ) -> Result<(), fmt::Error> {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for cache in self.0.caches() {
+            let labels = [("resource", cache.layout().kind.group_resource())];
+            let value = i64::try_from(value(cache)).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
