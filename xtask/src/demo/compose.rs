@@ -15,25 +15,39 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub(crate) struct Compose {
     program: &'static [&'static str],
-    /// Set where the test must not meet a cluster of the user, nor need a registry.
-    test: bool,
+    /// What the commands get beside our own environment.
+    overrides: Vec<(&'static str, String)>,
+    /// Whether compose may build the images, or even ask a registry for them.
+    may_build: bool,
 }
 
 impl Compose {
-    /// The user's own project, with the files that COMPOSE_FILE names, if it does.
+    /// The user's own project, with whatever the user's environment says.
     pub(crate) fn find() -> Result<Compose> {
         let program = program().context("there is neither `docker compose` nor docker-compose; install one of them")?;
-        Ok(Compose { program, test: false })
+        Ok(Compose { program, overrides: Vec::new(), may_build: true })
     }
 
-    /// A project for the test, with images that were built here; nothing if there is no compose.
-    pub(crate) fn for_test() -> Option<Compose> {
-        Some(Compose { program: program()?, test: true })
+    /// A project for the test, with images that were built here, beside whatever the user runs; nothing if there is no compose.
+    pub(crate) fn for_test() -> Result<Option<Compose>> {
+        let Some(program) = program() else { return Ok(None) };
+        let folder = root().join("target/compose-test");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let overrides = vec![
+            ("COMPOSE_PROJECT_NAME", "traceplane-test".to_owned()),
+            ("COMPOSE_FILE", "docker-compose.yml:docker-compose.local.yml".to_owned()),
+            ("KUBECONFIG_FOLDER", folder.display().to_string()),
+            ("APISERVER_PORT", "26443".to_owned()),
+            ("ETCD_PORT", "22379".to_owned()),
+            ("OTLP_PORT", "24317".to_owned()),
+            ("JAEGER_PORT", "26686".to_owned()),
+        ];
+        Ok(Some(Compose { program, overrides, may_build: false }))
     }
 
     /// The project's name, by which Docker labels all that belongs to it.
-    pub(crate) fn project(&self) -> &'static str {
-        if self.test { "traceplane-test" } else { "traceplane" }
+    pub(crate) fn project(&self) -> String {
+        self.setting("COMPOSE_PROJECT_NAME")
     }
 
     /// What the user types.
@@ -43,25 +57,32 @@ impl Compose {
 
     /// The admin's kubeconfig, which the cluster writes for the host.
     pub(super) fn kubeconfig(&self) -> PathBuf {
-        root().join(".traceplane-compose/admin.kubeconfig")
+        root().join(self.setting("KUBECONFIG_FOLDER")).join("admin.kubeconfig")
     }
 
     /// How tpctl reaches this cluster.
     pub(super) fn environment(&self) -> [(&'static str, String); 3] {
+        let local = |port| format!("http://127.0.0.1:{}", self.setting(port));
         [
             ("TRACEPLANE_KUBECONFIG", self.kubeconfig().display().to_string()),
-            ("TRACEPLANE_QUERY_URL", "http://127.0.0.1:16686".to_owned()),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317".to_owned()),
+            ("TRACEPLANE_QUERY_URL", local("JAEGER_PORT")),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", local("OTLP_PORT")),
         ]
+    }
+
+    /// The value that compose will see: ours, the environment's, or that of .env.
+    fn setting(&self, name: &str) -> String {
+        let ours = self.overrides.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+        let file = std::fs::read_to_string(root().join(".env")).unwrap_or_default();
+        let of_file = || file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+        ours.or_else(|| std::env::var(name).ok()).or_else(of_file).unwrap_or_default()
     }
 
     /// A compose command for this project.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.program[0]);
-        command.args(&self.program[1..]).args(["--project-name", self.project()]).args(args).current_dir(root());
-        if self.test {
-            command.env("COMPOSE_FILE", "docker-compose.yml:docker-compose.local.yml");
-        }
+        let overrides = self.overrides.iter().map(|(name, value)| (name, value));
+        command.args(&self.program[1..]).args(args).envs(overrides).current_dir(root());
         command
     }
 
@@ -72,8 +93,7 @@ impl Compose {
     /// Starts all containers and waits until each that has a health check is healthy.
     pub(super) async fn up(&self) -> Result<()> {
         println!("$ {} up -d", self.name());
-        // Images of the test are built already, and must not be asked of a registry.
-        let args: &[&str] = if self.test { &["up", "--detach", "--no-build"] } else { &["up", "--detach"] };
+        let args: &[&str] = if self.may_build { &["up", "--detach"] } else { &["up", "--detach", "--no-build"] };
         ensure!(show(&mut self.command(args))?.success(), "`{} up` failed", self.name());
         let deadline = Instant::now() + PATIENCE;
         loop {

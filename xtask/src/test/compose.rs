@@ -15,7 +15,7 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         report.skip(NAME, format!("the Docker engine does not answer: {error:#}"));
         return Ok(());
     }
-    let Some(compose) = Compose::for_test() else {
+    let Some(compose) = Compose::for_test()? else {
         report.skip(NAME, "there is neither `docker compose` nor docker-compose");
         return Ok(());
     };
