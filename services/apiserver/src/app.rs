@@ -191,6 +191,7 @@ impl Start {
     async fn run(self, stop: &Shutdown) -> Result<(), NoEtcd> {
         wait_for_etcd(&*self.store, self.timeout).await?;
         self.storage.spawn(&self.back, &self.stop_back);
+        self.registries.spawn_housekeeping(&self.storage, &Clock::system(), &self.back, &self.stop_back);
         self.storage.ready().await;
         let mut backoff = Backoff::default();
         while let Err(error) = bootstrap(&self.registries, &self.service_cidr).await {

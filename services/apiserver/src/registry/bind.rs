@@ -36,15 +36,15 @@ impl Registry<Pod> {
         current: &Current,
         binding: &Binding,
     ) -> Result<Decision<Pod>, Error> {
-        let old: Pod = current.object.decode();
+        let old: Box<Pod> = Box::new(current.object.decode());
         let attributes = Attributes::new::<Pod>(Operation::Connect, current.object.namespace(), current.object.name());
-        let mut attributes = Attributes { subresource: "binding", old_object: Some(&old), ..attributes };
+        let mut attributes = Attributes { subresource: "binding", old_object: Some(&*old), ..attributes };
         self.admission().admit(ctx, &mut attributes).await?;
         self.admission().validate(ctx, &attributes).await?;
         let mut pod = old.clone();
         assign(&mut pod, binding, self.now())?;
         pod.metadata.resource_version.clear();
-        Ok(Decision::Write(Box::new(pod), Reservation::default()))
+        Ok(Decision::Write(pod, Reservation::default()))
     }
 }
 

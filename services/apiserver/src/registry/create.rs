@@ -31,16 +31,18 @@ impl<K: Resource> Registry<K> {
         &self,
         ctx: &RequestContext,
         namespace: &str,
-        mut object: K,
+        object: K,
         options: &CreateOptions,
     ) -> Result<Encoded<K>, Error> {
         let dry_run = options::is_dry_run(&options.dry_run, "CreateOptions")?;
+        // Objects are large; on the heap they do not grow every future that they pass through.
+        let mut object = Box::new(object);
         metadata::settle_namespace(K::INFO, object.metadata_mut(), namespace)?;
         self.strategy().set_defaults(&mut object);
         let namespace = object.metadata().namespace.clone();
         let name = object.metadata().name.clone();
         let attributes = Attributes::new::<K>(Operation::Create, &namespace, &name);
-        self.admission().admit(ctx, &mut Attributes { dry_run, object: Some(&mut object), ..attributes }).await?;
+        self.admission().admit(ctx, &mut Attributes { dry_run, object: Some(&mut *object), ..attributes }).await?;
         if !name.is_empty() || object.metadata().generate_name.is_empty() {
             return self.create_named(ctx, object, dry_run).await;
         }
@@ -58,8 +60,8 @@ impl<K: Resource> Registry<K> {
         })
     }
 
-    fn with_generated_name(&self, object: &K) -> K {
-        let mut object = object.clone();
+    fn with_generated_name(&self, object: &K) -> Box<K> {
+        let mut object = Box::new(object.clone());
         let metadata = object.metadata_mut();
         metadata.name = generate_name(&metadata.generate_name, rand::random);
         // Some defaults come from the name.
@@ -67,7 +69,7 @@ impl<K: Resource> Registry<K> {
         object
     }
 
-    async fn create_named(&self, ctx: &RequestContext, mut object: K, dry_run: bool) -> Result<Encoded<K>, Error> {
+    async fn create_named(&self, ctx: &RequestContext, mut object: Box<K>, dry_run: bool) -> Result<Encoded<K>, Error> {
         let strategy = self.strategy();
         metadata::start(object.metadata_mut(), self.now(), Uuid::new_v4().to_string());
         if strategy.resets_status() {
@@ -84,7 +86,7 @@ impl<K: Resource> Registry<K> {
         stage::validate(ctx.steps.validate)
             .in_scope(|| strategy.validate(&object).into_result(K::INFO.group, K::INFO.kind, &name))?;
         let attributes = Attributes::new::<K>(Operation::Create, &namespace, &name);
-        self.admission().validate(ctx, &Attributes { dry_run, object: Some(&mut object), ..attributes }).await?;
+        self.admission().validate(ctx, &Attributes { dry_run, object: Some(&mut *object), ..attributes }).await?;
         let reservation = strategy.reserve(&mut object, None).await?;
         self.store_new(ctx, object, reservation, dry_run).await
     }
@@ -92,7 +94,7 @@ impl<K: Resource> Registry<K> {
     async fn store_new(
         &self,
         ctx: &RequestContext,
-        object: K,
+        object: Box<K>,
         reservation: Reservation,
         dry_run: bool,
     ) -> Result<Encoded<K>, Error> {

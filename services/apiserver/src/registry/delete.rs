@@ -99,9 +99,9 @@ impl<K: Resource> Registry<K> {
         options: &DeleteOptions,
         dry_run: bool,
     ) -> Result<Decision<K>, Error> {
-        let old: K = current.object.decode();
+        let old: Box<K> = Box::new(current.object.decode());
         let attributes = Attributes::new::<K>(Operation::Delete, current.object.namespace(), current.object.name());
-        let mut attributes = Attributes { dry_run, old_object: Some(&old), ..attributes };
+        let mut attributes = Attributes { dry_run, old_object: Some(&*old), ..attributes };
         self.admission().admit(ctx, &mut attributes).await?;
         check_preconditions(K::INFO, options.preconditions.as_ref(), old.metadata())?;
         self.admission().validate(ctx, &attributes).await?;
@@ -114,14 +114,14 @@ impl<K: Resource> Registry<K> {
         Ok(match step {
             Step::Nothing => Decision::Keep,
             // What its watchers will see is the last state that was stored, so the answer shows that too.
-            Step::Remove => Decision::Remove(Box::new(old)),
+            Step::Remove => Decision::Remove(old),
             Step::Mark => {
                 strategy.mark_deleting(&mut new, now);
                 let first = old.metadata().deletion_timestamp.is_none();
                 if first && strategy.records_trace() {
                     intent::on_delete(new.metadata_mut(), &TraceContext::current());
                 }
-                Decision::Write(Box::new(new), Reservation::default())
+                Decision::Write(new, Reservation::default())
             }
         })
     }

@@ -19,6 +19,7 @@ mod cluster_ips;
 mod create;
 mod delete;
 mod errors;
+mod housekeeping;
 mod intent;
 mod kinds;
 mod metadata;

@@ -34,8 +34,7 @@ impl<K: Resource> Registry<K> {
         let patch = Patch::parse(patch_type, patch)?;
         let mut current = self.current(namespace, name).await?;
         loop {
-            let old: K = current.object.decode();
-            let decision = match self.patched(&old, &patch, validation) {
+            let decision = match self.patched(&current.object.decode(), &patch, validation) {
                 Ok(new) => self.decide_update(ctx, &current, new, part, dry_run).await,
                 Err(error) => Err(error),
             };
@@ -45,12 +44,12 @@ impl<K: Resource> Registry<K> {
         }
     }
 
-    fn patched(&self, old: &K, patch: &Patch, validation: FieldValidation) -> Result<K, Error> {
+    fn patched(&self, old: &K, patch: &Patch, validation: FieldValidation) -> Result<Box<K>, Error> {
         let document = serde_json::to_value(old).map_err(Error::internal)?;
         let patched = patch.apply(document, K::SCHEMA)?;
         let (mut new, _warnings): (K, _) = decode(patched, validation)?;
         metadata::settle_namespace(K::INFO, new.metadata_mut(), &old.metadata().namespace)?;
         metadata::settle_name(new.metadata_mut(), &old.metadata().name)?;
-        Ok(new)
+        Ok(Box::new(new))
     }
 }

@@ -13,17 +13,18 @@ use api::node::v1::RuntimeClass;
 use api::policy::v1::PodDisruptionBudget;
 use api::scheduling::v1::PriorityClass;
 use service_kit::Clock;
-use store::Store;
 
 use super::Registry;
 use super::admission::Admission;
+use super::cluster_ips::ClusterIps;
+use super::housekeeping::Contents;
 use super::kinds;
-use super::storage::{InvalidSetting, Settings, Storage};
+use super::storage::Storage;
 use super::strategy::Strategy;
 use crate::cache::Layout;
 
 macro_rules! register {
-    (|$store:ident, $settings:ident| $($name:ident: $kind:ty => $strategy:expr;)*) => {
+    (|$addresses:ident| $($name:ident: $kind:ty => $strategy:expr;)*) => {
         /// A registry for each kind that is served.
         #[derive(Clone, Debug)]
         pub struct Registries {
@@ -44,6 +45,11 @@ macro_rules! register {
                 }
             }
 
+            /// All of them, as what namespaces contain.
+            pub(super) fn contents(&self) -> Vec<&dyn Contents> {
+                vec![$(&self.$name),*]
+            }
+
             /// The registry of a kind.
             pub fn of<K: Resource>(&self) -> Registry<K> {
                 let all: &[&dyn Any] = &[$(&self.$name),*];
@@ -58,8 +64,8 @@ macro_rules! register {
         }
 
         impl Strategies {
-            pub(super) fn new($store: &Arc<dyn Store>, $settings: &Settings) -> Result<Self, InvalidSetting> {
-                Ok(Self { $($name: Arc::new($strategy),)* })
+            pub(super) fn new($addresses: &ClusterIps) -> Self {
+                Self { $($name: Arc::new($strategy),)* }
             }
 
             pub(super) fn layouts(&self, root: &str) -> Vec<Layout> {
@@ -69,7 +75,7 @@ macro_rules! register {
     };
 }
 
-register! { |store, settings|
+register! { |addresses|
     config_maps: ConfigMap => kinds::ConfigMaps;
     controller_revisions: ControllerRevision => kinds::ControllerRevisions;
     deployments: Deployment => kinds::Deployments;
@@ -87,7 +93,7 @@ register! { |store, settings|
     runtime_classes: RuntimeClass => kinds::RuntimeClasses;
     secrets: Secret => kinds::Secrets;
     service_accounts: ServiceAccount => kinds::ServiceAccounts;
-    services: Service => kinds::Services::new(store, settings)?;
+    services: Service => kinds::Services::new(addresses.clone());
 }
 
 fn layout<K: Resource>(root: &str, strategy: &Arc<dyn Strategy<K>>) -> Layout {
@@ -102,8 +108,8 @@ mod tests {
 
     #[test]
     fn every_kind_is_registered_once_where_kubernetes_keeps_it() {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let layouts = Strategies::new(&store, &Settings::default()).unwrap().layouts("/registry/");
+        let addresses = ClusterIps::new(Arc::new(MemoryStore::new()), "10.96.0.0/16").unwrap();
+        let layouts = Strategies::new(&addresses).layouts("/registry/");
         let mut missing: Vec<_> = api::KINDS.iter().map(|kind| kind.kind).collect();
         for layout in &layouts {
             let before = missing.len();

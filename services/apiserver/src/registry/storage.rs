@@ -10,9 +10,10 @@ use service_kit::{OnFailure, Shutdown, Supervisor};
 use store::{Revision, Store};
 use tokio::sync::watch;
 
+use super::cluster_ips::ClusterIps;
 use super::errors;
 use super::registries::Strategies;
-use crate::cache::{Cache, CacheLimits, Feed, Freshness, Progress, Refresher, Selection, announce_readiness};
+use crate::cache::{Cache, CacheLimits, Cached, Feed, Freshness, Progress, Refresher, Selection, announce_readiness};
 
 /// What can be set about storage and registries.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub struct Storage {
 struct Shared {
     store: Arc<dyn Store>,
     settings: Settings,
+    cluster_ips: ClusterIps,
     strategies: Strategies,
     caches: Arc<[Cache]>,
     progress: Progress,
@@ -64,7 +66,8 @@ impl Storage {
     /// # Errors
     /// Names the setting that makes no sense.
     pub fn new(store: Arc<dyn Store>, settings: &Settings) -> Result<Self, InvalidSetting> {
-        let strategies = Strategies::new(&store, settings)?;
+        let cluster_ips = ClusterIps::new(Arc::clone(&store), &settings.service_cidr)?;
+        let strategies = Strategies::new(&cluster_ips);
         let progress = Progress::new();
         let (freshness, refresher) = Freshness::new(progress.clone());
         let limits = CacheLimits { history: settings.history, ..CacheLimits::default() };
@@ -73,6 +76,7 @@ impl Storage {
         let shared = Shared {
             store,
             settings: settings.clone(),
+            cluster_ips,
             strategies,
             caches,
             progress,
@@ -133,6 +137,11 @@ impl Storage {
     pub(super) fn cache(&self, kind: &KindInfo) -> Cache {
         let found = self.shared.caches.iter().find(|cache| cache.layout().kind.same_kind(kind));
         found.expect("every kind is registered; a test holds the table to it").clone()
+    }
+
+    /// Who has which cluster IP.
+    pub(super) fn cluster_ips(&self) -> ClusterIps {
+        self.shared.cluster_ips.clone()
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -196,5 +205,15 @@ impl<K: Resource> Lookup<K> {
     pub fn list(&self, namespace: &str) -> Vec<K> {
         let snapshot = self.cache.snapshot(&Selection::all_in(namespace), None, 0);
         snapshot.objects.iter().map(|object| object.decode()).collect()
+    }
+
+    /// All objects as the cache keeps them.
+    pub(super) fn cached(&self) -> Vec<Arc<Cached>> {
+        self.cache.snapshot(&Selection::all_in(""), None, 0).objects
+    }
+
+    /// The cache itself.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
     }
 }

@@ -54,7 +54,7 @@ impl<K: Resource> Registry<K> {
         object: K,
         options: &UpdateOptions,
     ) -> Result<Encoded<K>, Error> {
-        self.replace_part(ctx, namespace, object, options, Part::Spec).await
+        self.replace_part(ctx, namespace, Box::new(object), options, Part::Spec).await
     }
 
     /// Replaces an object's status and nothing else; otherwise as [`update`](Self::update).
@@ -66,14 +66,14 @@ impl<K: Resource> Registry<K> {
         options: &UpdateOptions,
     ) -> Result<Encoded<K>, Error> {
         let part = Part::of::<K>("status")?;
-        self.replace_part(ctx, namespace, object, options, part).await
+        self.replace_part(ctx, namespace, Box::new(object), options, part).await
     }
 
     async fn replace_part(
         &self,
         ctx: &RequestContext,
         namespace: &str,
-        mut object: K,
+        mut object: Box<K>,
         options: &UpdateOptions,
         part: Part,
     ) -> Result<Encoded<K>, Error> {
@@ -94,12 +94,12 @@ impl<K: Resource> Registry<K> {
         &self,
         ctx: &RequestContext,
         current: &Current,
-        mut new: K,
+        mut new: Box<K>,
         part: Part,
         dry_run: bool,
     ) -> Result<Decision<K>, Error> {
         let strategy = self.strategy();
-        let old: K = current.object.decode();
+        let old: Box<K> = Box::new(current.object.decode());
         self.check_version(new.metadata(), old.metadata())?;
         if part == Part::Status {
             // Whatever else the client sent with the status is not asked for.
@@ -111,9 +111,9 @@ impl<K: Resource> Registry<K> {
         let (namespace, name) = (current.object.namespace(), current.object.name());
         let attributes = || {
             let attributes = Attributes::new::<K>(Operation::Update, namespace, name);
-            Attributes { subresource: part.subresource(), dry_run, old_object: Some(&old), ..attributes }
+            Attributes { subresource: part.subresource(), dry_run, old_object: Some(&*old), ..attributes }
         };
-        self.admission().admit(ctx, &mut Attributes { object: Some(&mut new), ..attributes() }).await?;
+        self.admission().admit(ctx, &mut Attributes { object: Some(&mut *new), ..attributes() }).await?;
         metadata::carry_over(new.metadata_mut(), old.metadata());
         match part {
             Part::Spec => self.prepare_spec(ctx, &mut new, &old),
@@ -124,10 +124,10 @@ impl<K: Resource> Registry<K> {
             Part::Status => strategy.validate_status_update(&new, &old),
         });
         faults.into_result(K::INFO.group, K::INFO.kind, name)?;
-        self.admission().validate(ctx, &Attributes { object: Some(&mut new), ..attributes() }).await?;
+        self.admission().validate(ctx, &Attributes { object: Some(&mut *new), ..attributes() }).await?;
         if self.was_waiting_to_go(&old) && new.metadata().finalizers.is_empty() && !strategy.is_held(&new) {
             new.metadata_mut().resource_version.clear();
-            return Ok(Decision::Remove(Box::new(new)));
+            return Ok(Decision::Remove(new));
         }
         let reservation = match part {
             Part::Spec => strategy.reserve(&mut new, Some(&old)).await?,
@@ -135,7 +135,7 @@ impl<K: Resource> Registry<K> {
         };
         // The store's revision is the truth; it is not stored with the object.
         new.metadata_mut().resource_version.clear();
-        Ok(Decision::Write(Box::new(new), reservation))
+        Ok(Decision::Write(new, reservation))
     }
 
     fn prepare_spec(&self, ctx: &RequestContext, new: &mut K, old: &K) {

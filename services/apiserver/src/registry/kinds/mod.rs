@@ -17,7 +17,7 @@ pub(super) use endpoints::{EndpointSlices, EndpointsOfServices};
 pub(super) use events::Events;
 pub(super) use jobs::Jobs;
 pub(super) use leases::Leases;
-pub(super) use namespaces::Namespaces;
+pub(super) use namespaces::{FINALIZER as NAMESPACE_FINALIZER, Namespaces};
 pub(super) use nodes::Nodes;
 pub(super) use pods::Pods;
 pub(super) use policy::{PodDisruptionBudgets, PriorityClasses, RuntimeClasses};

@@ -2,16 +2,12 @@
 //!
 //! Node ports are not allocated: a port that a client names is kept as it is, and none is chosen.
 
-use std::sync::Arc;
-
 use api::core::v1::Service;
 use api::field::{ErrorList, FieldError, Json, Path};
 use api::{Error, Resource, defaults, validation};
 use async_trait::async_trait;
-use store::Store;
 
 use crate::registry::cluster_ips::{ClusterIps, NotAllocated};
-use crate::registry::storage::{InvalidSetting, Settings};
 use crate::registry::strategy::{Reservation, Strategy};
 
 /// The rules of Services.
@@ -23,9 +19,8 @@ pub(crate) struct Services {
 const HEADLESS: &str = "None";
 
 impl Services {
-    pub(crate) fn new(store: &Arc<dyn Store>, settings: &Settings) -> Result<Self, InvalidSetting> {
-        let addresses = ClusterIps::new(Arc::clone(store), &settings.service_cidr)?;
-        Ok(Self { addresses })
+    pub(crate) fn new(addresses: ClusterIps) -> Self {
+        Self { addresses }
     }
 }
 

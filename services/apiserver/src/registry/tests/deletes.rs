@@ -141,7 +141,10 @@ async fn a_collection_is_deleted_as_far_as_it_is_selected() {
 async fn a_namespace_terminates_until_its_contents_are_let_go() {
     let server = Server::start().await;
     let created = server.create(Namespace { metadata: metadata("team"), ..Namespace::default() }).await;
-    assert_eq!((created.status.phase.as_str(), &created.spec.finalizers[..]), ("Active", &["kubernetes".to_owned()][..]));
+    assert_eq!(
+        (created.status.phase.as_str(), &created.spec.finalizers[..]),
+        ("Active", &["kubernetes".to_owned()][..])
+    );
     let mut hasty = created.clone();
     hasty.spec.finalizers.clear();
     assert_eq!(server.update(hasty).await.unwrap().spec.finalizers, ["kubernetes"], "not before it is deleted");

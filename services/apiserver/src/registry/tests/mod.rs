@@ -28,16 +28,16 @@ use crate::cache::Watch;
 use crate::request::{RequestContext, UserInfo};
 
 /// Registries on a store in memory.
-struct Server {
-    store: MemoryStore,
-    storage: Storage,
-    registries: Registries,
-    shutdown: Shutdown,
-    ctx: RequestContext,
+pub(super) struct Server {
+    pub(super) store: MemoryStore,
+    pub(super) storage: Storage,
+    pub(super) registries: Registries,
+    pub(super) shutdown: Shutdown,
+    pub(super) ctx: RequestContext,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_on(MemoryStore::new()).await
     }
 
@@ -63,13 +63,13 @@ impl Server {
         &self.registries.pods
     }
 
-    async fn create<K: Resource>(&self, object: K) -> K {
+    pub(super) async fn create<K: Resource>(&self, object: K) -> K {
         let created = self.registries.of::<K>().create(&self.ctx, "", object, &CreateOptions::default()).await;
         created.unwrap().decode()
     }
 
     /// The object as the store has it; `None` if it has none.
-    async fn get<K: Resource>(&self, namespace: &str, name: &str) -> Option<K> {
+    pub(super) async fn get<K: Resource>(&self, namespace: &str, name: &str) -> Option<K> {
         match self.registries.of::<K>().get(&self.ctx, namespace, name, &GetOptions::default()).await {
             Ok(object) => Some(object.decode()),
             Err(error) if error.is_not_found() => None,
@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    async fn update<K: Resource>(&self, object: K) -> Result<K, api::Error> {
+    pub(super) async fn update<K: Resource>(&self, object: K) -> Result<K, api::Error> {
         let updated = self.registries.of::<K>().update(&self.ctx, "", object, &UpdateOptions::default()).await;
         updated.map(|object| object.decode())
     }

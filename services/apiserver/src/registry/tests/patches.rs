@@ -4,9 +4,15 @@ use super::*;
 use api::meta::v1::PatchOptions;
 use api::rpc::PatchType;
 
-async fn patch(server: &Server, subresource: &str, patch_type: PatchType, patch: &str) -> Result<Deployment, api::Error> {
+async fn patch(
+    server: &Server,
+    subresource: &str,
+    patch_type: PatchType,
+    patch: &str,
+) -> Result<Deployment, api::Error> {
     let (registry, options) = (&server.registries.deployments, PatchOptions::default());
-    let patched = registry.patch(&server.ctx, "default", "web", subresource, patch_type, patch.as_bytes(), &options).await;
+    let patched =
+        registry.patch(&server.ctx, "default", "web", subresource, patch_type, patch.as_bytes(), &options).await;
     patched.map(|object| object.decode())
 }
 
@@ -17,7 +23,11 @@ async fn every_type_of_patch_changes_the_newest_state() {
     let table = [
         (PatchType::JsonPatch, r#"[{"op":"replace","path":"/spec/replicas","value":2}]"#, 2),
         (PatchType::MergePatch, r#"{"spec":{"replicas":3}}"#, 3),
-        (PatchType::StrategicMergePatch, r#"{"spec":{"replicas":4,"template":{"spec":{"containers":[{"name":"c","image":"nginx:2"}]}}}}"#, 4),
+        (
+            PatchType::StrategicMergePatch,
+            r#"{"spec":{"replicas":4,"template":{"spec":{"containers":[{"name":"c","image":"nginx:2"}]}}}}"#,
+            4,
+        ),
     ];
     for (patch_type, text, replicas) in table {
         let patched = patch(&server, "", patch_type, text).await.unwrap();
@@ -55,8 +65,18 @@ async fn a_patch_that_makes_nonsense_of_the_object_is_refused() {
         (PatchType::MergePatch, r#"{"spec":{"replicas":-1}}"#, 422, "spec.replicas"),
         (PatchType::MergePatch, r#"{"spec":{"replicas":"many"}}"#, 400, "spec.replicas"),
         (PatchType::MergePatch, r#"{"metadata":{"name":"other"}}"#, 400, "does not match the name on the URL"),
-        (PatchType::JsonPatch, r#"[{"op":"test","path":"/spec/replicas","value":7}]"#, 422, "the server rejected our request"),
-        (PatchType::StrategicMergePatch, r#"{"spec":{"template":{"spec":{"containers":[{}]}}}}"#, 400, "merge key: name"),
+        (
+            PatchType::JsonPatch,
+            r#"[{"op":"test","path":"/spec/replicas","value":7}]"#,
+            422,
+            "the server rejected our request",
+        ),
+        (
+            PatchType::StrategicMergePatch,
+            r#"{"spec":{"template":{"spec":{"containers":[{}]}}}}"#,
+            400,
+            "merge key: name",
+        ),
     ];
     for (patch_type, text, code, why) in table {
         let error = patch(&server, "", patch_type, text).await.unwrap_err();

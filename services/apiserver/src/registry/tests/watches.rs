@@ -72,7 +72,10 @@ async fn an_object_that_starts_or_stops_to_match_is_added_or_deleted() {
     let last = events.event().await;
     assert_eq!(last.r#type(), Deleted);
     assert_eq!(last.object.metadata.labels, changed.metadata.labels, "the last state that matched");
-    assert_eq!(last.object.metadata.resource_version, unmatching.metadata.resource_version, "at the revision of the change");
+    assert_eq!(
+        last.object.metadata.resource_version, unmatching.metadata.resource_version,
+        "at the revision of the change"
+    );
     assert!(events.is_quiet().await);
 }
 
@@ -93,7 +96,9 @@ async fn c5_a_kubelet_sees_the_pods_of_its_node_and_no_others() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_of_one_object_sees_that_object() {
     let server = Server::start().await;
-    for (namespace, fields) in [("default", "metadata.name=a"), ("", "metadata.name=a"), ("", "metadata.name=a,metadata.namespace=default")] {
+    for (namespace, fields) in
+        [("default", "metadata.name=a"), ("", "metadata.name=a"), ("", "metadata.name=a,metadata.namespace=default")]
+    {
         let mut events = server.watch::<Pod>(namespace, selecting("", fields)).await;
         server.create(pod("a")).await;
         server.create(pod("b")).await;
@@ -156,7 +161,10 @@ async fn a_watch_from_before_the_history_has_expired() {
     }
     server.get::<Pod>("default", "p9").await.unwrap();
     let error = server.pods().watch(&server.ctx, "", &after(&first)).await.unwrap_err();
-    assert!(error.is_expired() && error.message.starts_with(&format!("too old resource version: {first} (")), "{error}");
+    assert!(
+        error.is_expired() && error.message.starts_with(&format!("too old resource version: {first} (")),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! Creates and updates: identity, versions, who writes what.
 
 use super::*;
-use api::core::v1::{ConfigMap, Node};
 use api::coordination::v1::Lease;
+use api::core::v1::{ConfigMap, Node};
 
 #[tokio::test(start_paused = true)]
 async fn c2_a_create_is_answered_with_the_revision_that_the_store_gave() {
