@@ -17,7 +17,19 @@ pub type Resources = BTreeMap<String, Amount>;
 
 /// Returns what a pod needs on a node.
 pub fn requests(spec: &PodSpec) -> Resources {
-    let mut total = of_containers(spec, |container| &container.resources.requests);
+    requests_or(spec, &Resources::new())
+}
+
+/// Returns what a pod needs if every container that does not ask for a resource of `defaults` asks for that much of it. A
+/// scheduler ranks nodes by it: pods that ask for nothing would otherwise pile up on one node.
+pub fn requests_or(spec: &PodSpec, defaults: &Resources) -> Resources {
+    let mut total = of_containers(spec, |container| {
+        let mut own = amounts(&container.resources.requests);
+        for (name, amount) in defaults {
+            own.entry(name.clone()).or_insert(*amount);
+        }
+        own
+    });
     if let Some(own) = &spec.resources {
         override_by(&mut total, &own.requests);
     }
@@ -27,7 +39,7 @@ pub fn requests(spec: &PodSpec) -> Resources {
 
 /// Returns what a pod may use at most; a resource that is not named has no limit.
 pub fn limits(spec: &PodSpec) -> Resources {
-    let mut total = of_containers(spec, |container| &container.resources.limits);
+    let mut total = of_containers(spec, |container| amounts(&container.resources.limits));
     if let Some(own) = &spec.resources {
         override_by(&mut total, &own.limits);
     }
@@ -61,15 +73,15 @@ pub fn add(total: &mut Resources, more: &Resources) {
     }
 }
 
-fn of_containers(spec: &PodSpec, list: impl Fn(&Container) -> &BTreeMap<String, Quantity>) -> Resources {
+fn of_containers(spec: &PodSpec, of_one: impl Fn(&Container) -> Resources) -> Resources {
     let mut running = Resources::new();
     for container in &spec.containers {
-        add(&mut running, &amounts(list(container)));
+        add(&mut running, &of_one(container));
     }
     let mut sidecars = Resources::new();
     let mut starting = Resources::new();
     for container in &spec.init_containers {
-        let own = amounts(list(container));
+        let own = of_one(container);
         let mut at_once = sidecars.clone();
         add(&mut at_once, &own);
         if is_sidecar(container) {
@@ -138,6 +150,17 @@ mod tests {
         };
         // Running: 1 + 2 + 1. Starting: 5, then 2, then 2 + 4, then 2 + 1.
         assert_eq!(shown(&requests(&spec)), ["cpu=6"]);
+    }
+
+    #[test]
+    fn a_default_counts_for_each_container_that_does_not_ask() {
+        let spec = PodSpec {
+            containers: vec![container(&[("cpu", "1")]), container(&[]), container(&[("cpu", "0")])],
+            ..Default::default()
+        };
+        let defaults = amounts(&list(&[("cpu", "100m"), ("memory", "200Mi")]));
+        assert_eq!(shown(&requests_or(&spec, &defaults)), ["cpu=1100m", "memory=600Mi"]);
+        assert_eq!(shown(&requests(&spec)), ["cpu=1"]);
     }
 
     #[test]
