@@ -36,19 +36,17 @@ pub struct Cached {
 }
 
 impl Cached {
-    /// Takes an object from the store; `raw` is the object without its envelope.
+    /// Takes an object from the store. `encoded` is what the store holds, `stored` bytes of it, and the `resourceVersion`.
     pub(crate) fn new(
         key: Arc<str>,
         prefix: &str,
-        raw: &[u8],
+        (encoded, stored): (Bytes, usize),
         revision: Revision,
         cause: Cause,
         selectable: Selectable,
     ) -> Self {
         let Selectable { labels, fields } = selectable;
-        let encoded = with_resource_version(raw, revision);
-        let (stored, below_prefix) = (raw.len(), prefix.len());
-        Self { key, encoded, stored, revision, cause, below_prefix, labels, fields: fields.into() }
+        Self { key, encoded, stored, revision, cause, below_prefix: prefix.len(), labels, fields: fields.into() }
     }
 
     /// The object as it is stored, without `resourceVersion`.
@@ -91,19 +89,21 @@ impl Cached {
 pub(crate) fn with_resource_version(raw: &[u8], revision: Revision) -> Bytes {
     let mut message = BytesMut::with_capacity(raw.len() + MAX_SUFFIX);
     message.put_slice(raw);
-    put_resource_version(&mut message, revision);
+    message.put_slice(&resource_version(revision));
     message.freeze()
 }
 
-/// Appends `metadata { resourceVersion }` to an encoded object; it replaces any `resourceVersion` before it.
-pub(crate) fn put_resource_version(message: &mut BytesMut, revision: Revision) {
+/// `metadata { resourceVersion }`: behind an encoded object it replaces any `resourceVersion` that this has.
+pub(crate) fn resource_version(revision: Revision) -> Vec<u8> {
     let text = revision.to_string();
     let inner = key_len(RESOURCE_VERSION) + encoded_len_varint(text.len() as u64) + text.len();
-    encode_key(METADATA, WireType::LengthDelimited, message);
-    encode_varint(inner as u64, message);
-    encode_key(RESOURCE_VERSION, WireType::LengthDelimited, message);
-    encode_varint(text.len() as u64, message);
-    message.put_slice(text.as_bytes());
+    let mut suffix = Vec::with_capacity(MAX_SUFFIX);
+    encode_key(METADATA, WireType::LengthDelimited, &mut suffix);
+    encode_varint(inner as u64, &mut suffix);
+    encode_key(RESOURCE_VERSION, WireType::LengthDelimited, &mut suffix);
+    encode_varint(text.len() as u64, &mut suffix);
+    suffix.extend_from_slice(text.as_bytes());
+    suffix
 }
 
 /// The field `metadata` of every kind; a test holds them to it.
@@ -111,7 +111,7 @@ const METADATA: u32 = 1;
 /// The field `resourceVersion` of `ObjectMeta`.
 const RESOURCE_VERSION: u32 = 6;
 /// Two keys, two lengths, and at most 19 digits.
-pub(crate) const MAX_SUFFIX: usize = 23;
+const MAX_SUFFIX: usize = 23;
 
 #[cfg(test)]
 mod tests {

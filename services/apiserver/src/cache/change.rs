@@ -13,7 +13,7 @@ use store::Revision;
 use telemetry::Cause;
 use tokio::time::Instant;
 
-use super::cached::{Cached, MAX_SUFFIX, put_resource_version};
+use super::cached::{Cached, resource_version};
 use super::selection::Selection;
 
 /// A change as the cache saw it. At least one of `previous` and `current` is there.
@@ -52,6 +52,14 @@ impl Change {
     ) -> Self {
         let (added, modified, deleted) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { revision, cause, seen: Instant::now(), previous, current, added, modified, deleted }
+    }
+
+    /// Takes an event that exists already, as what the change is to most of its watchers.
+    pub(crate) fn with_event(self, event: WatchEvent) -> Self {
+        let place = if event.r#type == EventType::Added { &self.added } else { &self.modified };
+        // Nobody else has seen the change yet, so the place is empty.
+        let _ = place.set(event);
+        self
     }
 
     /// The object after the change or, if that removed it, before.
@@ -103,26 +111,29 @@ impl WatchEvent {
         Self::new(EventType::Bookmark, &object, revision, None)
     }
 
-    fn new(r#type: EventType, raw: &[u8], revision: Revision, cause: Option<&Cause>) -> Self {
-        let mut object = BytesMut::with_capacity(raw.len() + MAX_SUFFIX);
-        object.put_slice(raw);
-        put_resource_version(&mut object, revision);
+    pub(crate) fn new(r#type: EventType, raw: &[u8], revision: Revision, cause: Option<&Cause>) -> Self {
+        let version = resource_version(revision);
+        let object = raw.len() + version.len();
         let cause = cause.map(cause_message);
-        let room = object.len() + cause.as_ref().map_or(0, Message::encoded_len) + 32;
+        let room = object + cause.as_ref().map_or(0, Message::encoded_len) + MAX_HEADERS;
         let mut message = BytesMut::with_capacity(room);
         encode_key(1, WireType::Varint, &mut message);
         encode_varint(r#type as u64, &mut message);
         encode_key(2, WireType::LengthDelimited, &mut message);
-        encode_varint(object.len() as u64, &mut message);
-        let (start, length) = (message.len(), object.len());
-        message.put_slice(&object);
+        encode_varint(object as u64, &mut message);
+        let start = message.len();
+        message.put_slice(raw);
+        message.put_slice(&version);
         if let Some(cause) = cause {
             prost::encoding::message::encode(3, &cause, &mut message);
         }
         let encoded = message.freeze();
-        Self { r#type, revision, object: encoded.slice(start..start + length), encoded }
+        Self { r#type, revision, object: encoded.slice(start..start + object), encoded }
     }
 }
+
+/// What the keys and lengths of an event's three fields take at most.
+const MAX_HEADERS: usize = 32;
 
 fn cause_message(cause: &Cause) -> rpc::Cause {
     rpc::Cause {

@@ -70,7 +70,8 @@ mod tests {
 
     fn change(revision: i64) -> Arc<Change> {
         let (key, revision) = ("/registry/pods/default/a".into(), Revision::new(revision));
-        let object = Cached::new(key, "/registry/pods/", b"", revision, Cause::default(), Selectable::default());
+        let (nothing, selectable) = ((bytes::Bytes::new(), 0), Selectable::default());
+        let object = Cached::new(key, "/registry/pods/", nothing, revision, Cause::default(), selectable);
         Arc::new(Change::new(revision, Cause::default(), None, Some(Arc::new(object))))
     }
 

@@ -25,8 +25,8 @@ mod selection;
 mod watch;
 mod watchers;
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use cached::Cached;
 pub(crate) use cached::with_resource_version;

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api::Error;
+use api::rpc::EventType;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use store::envelope::Envelope;
@@ -18,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::cached::Cached;
-use super::change::Change;
+use super::cached::{Cached, with_resource_version};
+use super::change::{Change, WatchEvent};
 use super::history::History;
 use super::layout::Layout;
 use super::progress::Progress;
@@ -185,7 +186,8 @@ impl Cache {
 
     /// An object as the store has it, in the cache's form; `None` if it cannot be read.
     pub fn read(&self, entry: &Entry) -> Option<Arc<Cached>> {
-        self.parse(&entry.key, &entry.value, entry.revision, &entry.cause)
+        let encode = |raw: &Bytes| with_resource_version(raw, entry.revision);
+        self.parse(&entry.key, &entry.value, entry.revision, &entry.cause, encode)
     }
 
     /// Shows these objects instead of what it had, and forgets the history before `revision`.
@@ -209,14 +211,12 @@ impl Cache {
         if events.peek().is_none() {
             return;
         }
+        // Decoding is the long part; readers need not wait for it.
+        let parsed: Vec<_> = events.map(|event| (event, self.parse_put(event))).collect();
         let mut state = self.shared.state.write();
         let now = Instant::now();
-        for event in events {
-            let current = match event.kind {
-                EventKind::Removed => None,
-                // An object that cannot be read is as good as gone; keeping its last state would be a lie.
-                EventKind::Put { .. } => self.parse(&event.key, &event.value, event.revision, &event.cause),
-            };
+        for (event, put) in parsed {
+            let (current, watch_event) = put.unzip();
             let previous = match &current {
                 Some(object) => state.objects.insert(event.key.clone(), Arc::clone(object)),
                 None => state.objects.remove(&event.key),
@@ -224,13 +224,34 @@ impl Cache {
             if previous.is_none() && current.is_none() {
                 continue;
             }
-            let change = Arc::new(Change::new(event.revision, event.cause.clone(), previous, current));
+            let mut change = Change::new(event.revision, event.cause.clone(), previous, current);
+            if let Some(watch_event) = watch_event {
+                change = change.with_event(watch_event);
+            }
+            let change = Arc::new(change);
             let cut_off = state.watchers.offer(&change, &self.shared.layout);
             if cut_off > 0 {
                 warn!(resource = self.shared.layout.kind.plural, cut_off, "watches that read too slowly were cut off");
             }
             state.history.push(change, now);
         }
+    }
+
+    /// The object that an event brings, and the event that it is to most watchers. They share the object's bytes.
+    ///
+    /// None for a removal, and for what cannot be read: that is as good as gone; keeping its last state would be a lie.
+    fn parse_put(&self, event: &Event) -> Option<(Arc<Cached>, WatchEvent)> {
+        let EventKind::Put { created } = event.kind else {
+            return None;
+        };
+        let r#type = if created { EventType::Added } else { EventType::Modified };
+        let mut watch_event = None;
+        let encode = |raw: &Bytes| {
+            let encoded = WatchEvent::new(r#type, raw, event.revision, Some(&event.cause));
+            watch_event.insert(encoded).object.clone()
+        };
+        let object = self.parse(&event.key, &event.value, event.revision, &event.cause, encode)?;
+        Some((object, watch_event?))
     }
 
     /// Ends all watches, and those that come later.
@@ -263,12 +284,21 @@ impl Cache {
         self.shared.progress.reached().max(state.history.newest())
     }
 
-    fn parse(&self, key: &Arc<str>, value: &Bytes, revision: Revision, cause: &Cause) -> Option<Arc<Cached>> {
+    /// `encode` makes the object with its `resourceVersion` out of the stored bytes.
+    fn parse(
+        &self,
+        key: &Arc<str>,
+        value: &Bytes,
+        revision: Revision,
+        cause: &Cause,
+        encode: impl FnOnce(&Bytes) -> Bytes,
+    ) -> Option<Arc<Cached>> {
         let layout = &self.shared.layout;
         let read = || {
             let raw = Envelope::decode(value).map_err(|e| e.to_string())?.raw;
             let selectable = layout.selectable(raw.clone()).map_err(|e| e.to_string())?;
-            Ok::<_, String>(Cached::new(key.clone(), &layout.prefix, &raw, revision, cause.clone(), selectable))
+            let encoded = (encode(&raw), raw.len());
+            Ok::<_, String>(Cached::new(key.clone(), &layout.prefix, encoded, revision, cause.clone(), selectable))
         };
         match read() {
             Ok(cached) => Some(Arc::new(cached)),
