@@ -3,6 +3,7 @@
 use crate::connect::{SharedToken, channel};
 use crate::{ConnectError, Session};
 use api::Error;
+use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use prost::Message;
 use service_kit::rpc_status::from_status;
@@ -75,36 +76,38 @@ impl Client {
         RequestDetail { removes, from_kubelet: self.role == Role::Kubelet }
     }
 
-    /// One request, one answer.
-    pub(crate) async fn unary<Q, A>(&self, call: Call, message: Q) -> Result<A, Error>
+    /// One request, one answer. The future is boxed: with its message and its HTTP/2 state it is too large to be part of every caller's.
+    pub(crate) fn unary<'a, Q, A>(&'a self, call: Call, message: Q) -> BoxFuture<'a, Result<A, Error>>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let path = path(&call);
-        let outgoing = match &call.trace {
-            Some(trace) => outgoing(path.as_str(), trace),
-            None => Outgoing::untraced(),
-        };
-        let mut request = self.request(message);
-        outgoing.inject_metadata(request.metadata_mut());
-        let span = outgoing.span().clone();
-        let answer = async {
-            let mut grpc = self.grpc();
-            grpc.ready().await.map_err(|e| self.unreachable(&e))?;
-            grpc.unary(request, path, ProstCodec::<Q, A>::default()).await
-        };
-        let answer = answer.instrument(span.clone()).await;
-        if !span.is_disabled() {
-            match &answer {
-                Ok(_) => span.outcome(Side::Client, Code::Ok, "", ""),
-                Err(status) => {
-                    let error = self.error(status);
-                    span.outcome(Side::Client, status.code(), error.reason.as_str(), &error.message)
-                }
+        Box::pin(async move {
+            let path = path(&call);
+            let outgoing = match &call.trace {
+                Some(trace) => outgoing(path.as_str(), trace),
+                None => Outgoing::untraced(),
             };
-        }
-        answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+            let mut request = self.request(message);
+            outgoing.inject_metadata(request.metadata_mut());
+            let span = outgoing.span().clone();
+            let answer = async {
+                let mut grpc = self.grpc();
+                grpc.ready().await.map_err(|e| self.unreachable(&e))?;
+                grpc.unary(request, path, ProstCodec::<Q, A>::default()).await
+            };
+            let answer = answer.instrument(span.clone()).await;
+            if !span.is_disabled() {
+                match &answer {
+                    Ok(_) => span.outcome(Side::Client, Code::Ok, "", ""),
+                    Err(status) => {
+                        let error = self.error(status);
+                        span.outcome(Side::Client, status.code(), error.reason.as_str(), &error.message)
+                    }
+                };
+            }
+            answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+        })
     }
 
     /// A stream of answers; it makes no span.

@@ -10,8 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const GIVE_UP: Duration = Duration::from_secs(300);
-
 /// Expectations by key of the controlling object. Creations are counted; deletions are told apart by uid, because one that was seen twice
 /// must not stand for another.
 #[derive(Debug, Default)]
@@ -27,6 +25,9 @@ struct Expected {
 }
 
 impl Expectations {
+    /// How long a write may stay unseen before it counts as seen; Kubernetes' number.
+    pub const GIVE_UP: Duration = Duration::from_secs(300);
+
     /// None.
     pub fn new() -> Self {
         Self::default()
@@ -57,7 +58,7 @@ impl Expectations {
         self.by_key
             .lock()
             .get(key)
-            .is_none_or(|e| (e.creations == 0 && e.deletions.is_empty()) || e.since.elapsed() > GIVE_UP)
+            .is_none_or(|e| (e.creations == 0 && e.deletions.is_empty()) || e.since.elapsed() >= Self::GIVE_UP)
     }
 
     /// The controlling object is gone.
@@ -82,7 +83,7 @@ mod tests {
         expectations.deleted(&key, "u1");
         assert!(expectations.satisfied(&key));
         expectations.expect(&key, 1, []);
-        tokio::time::advance(GIVE_UP + Duration::from_secs(1)).await;
+        tokio::time::advance(Expectations::GIVE_UP).await;
         assert!(expectations.satisfied(&key), "what never comes is given up");
     }
 }

@@ -187,12 +187,15 @@ impl<T: Clone + Eq + Hash + Ord> WorkQueue<T> {
 
     fn delay(&self, state: &mut State<T>, key: T, delay: Duration, causes: Causes, attempt: u32) {
         let at = Instant::now() + delay;
+        let is_new = !state.due.contains_key(&key);
         let due = state.due.entry(key.clone()).or_insert_with(|| Due { at, causes: Causes::none(), attempt });
         due.causes.merge_all(causes);
         due.attempt = due.attempt.max(attempt);
-        due.at = due.at.min(at);
-        let at = due.at;
-        state.delayed.push(Reverse(Delayed { at, key }));
+        // An entry that is due earlier, or at the same time, is in the heap already.
+        if at < due.at || is_new {
+            due.at = at;
+            state.delayed.push(Reverse(Delayed { at, key }));
+        }
     }
 
     /// A key to run, or when to look again.

@@ -1,0 +1,351 @@
+//! The flags of the controller-manager, named as Kubernetes names them. Each can also be given by the environment.
+//!
+//! [`Config`] is what was typed; [`Config::settings`] checks all of it once and loads the files. Nothing else in this crate reads flags,
+//! environment or files.
+
+use crate::controllers::{self, Selection, UnknownController};
+use clap::Parser;
+use client::{Kubeconfig, KubeconfigError, Session};
+use controller::Election;
+use service_kit::ops::OpsArgs;
+use service_kit::tls::{TlsError, TlsServingArgs};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::TraceMode;
+
+/// Kubernetes' port of the component.
+const PORT: u16 = 10257;
+
+/// Runs the controllers that drive the cluster from what is to what shall be.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "controller-manager", version, max_term_width = 110)]
+pub struct Config {
+    /// File that says where the apiserver is and who we are there.
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
+    pub kubeconfig: PathBuf,
+
+    /// Controllers to run: `*` is all, `name` adds one, `-name` takes one away. Later words win over `*`.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "TRACEPLANE_CONTROLLERS",
+        value_delimiter = ',',
+        default_value = "*",
+        allow_hyphen_values = true,
+        long_help = controllers::help()
+    )]
+    pub controllers: Vec<String>,
+
+    /// Where to serve health and metrics.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+
+    /// The certificate to serve them with.
+    #[command(flatten)]
+    pub tls: TlsServingArgs,
+
+    /// How the replicas of this component agree on one.
+    #[command(flatten)]
+    pub leader_election: LeaderElectionArgs,
+
+    /// How many objects each controller works on at the same time.
+    #[command(flatten)]
+    pub concurrency: ConcurrencyArgs,
+
+    /// How silent nodes are found.
+    #[command(flatten)]
+    pub nodes: NodeArgs,
+
+    /// Finished pods to keep; beyond them the oldest are deleted. 0 or less keeps all.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TRACEPLANE_TERMINATED_POD_GC_THRESHOLD",
+        default_value_t = 12500,
+        allow_negative_numbers = true,
+        help_heading = "Pods"
+    )]
+    pub terminated_pod_gc_threshold: i64,
+
+    /// How effects relate to their causes in traces: `continue` the trace, or only `link` to it (KEP-5915).
+    #[arg(long, value_name = "MODE", env = "TRACEPLANE_TRACE_MODE", default_value_t, help_heading = "Tracing")]
+    pub trace_mode: TraceMode,
+}
+
+/// How the replicas of this component agree on one.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Leader election")]
+pub struct LeaderElectionArgs {
+    /// Work only while holding the lease; `false` for a single replica that need not ask.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "TRACEPLANE_LEADER_ELECT",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub leader_elect: bool,
+
+    /// How long others wait after the last renewal that they saw.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub leader_elect_lease_duration: Duration,
+
+    /// How long the leader tries to renew before it gives up; less than the lease's duration.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub leader_elect_renew_deadline: Duration,
+
+    /// Time between two tries to take or renew the lease.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    pub leader_elect_retry_period: Duration,
+
+    /// Name of the lease.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAME",
+        default_value = "kube-controller-manager"
+    )]
+    pub leader_elect_resource_name: String,
+
+    /// Namespace of the lease.
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAMESPACE",
+        default_value = "kube-system"
+    )]
+    pub leader_elect_resource_namespace: String,
+}
+
+/// How many objects each controller works on at the same time.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Concurrency")]
+pub struct ConcurrencyArgs {
+    /// Deployments.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_DEPLOYMENT_SYNCS", default_value_t = 5, value_parser = positive())]
+    pub concurrent_deployment_syncs: usize,
+
+    /// ReplicaSets.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_REPLICASET_SYNCS", default_value_t = 5, value_parser = positive())]
+    pub concurrent_replicaset_syncs: usize,
+
+    /// Objects of any kind that the garbage collector looks at.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_GC_SYNCS", default_value_t = 20, value_parser = positive())]
+    pub concurrent_gc_syncs: usize,
+
+    /// Services whose Endpoints are written.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_ENDPOINT_SYNCS", default_value_t = 5, value_parser = positive())]
+    pub concurrent_endpoint_syncs: usize,
+
+    /// Services whose EndpointSlices are written.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_SERVICE_ENDPOINT_SYNCS", default_value_t = 5, value_parser = positive())]
+    pub concurrent_service_endpoint_syncs: usize,
+
+    /// Namespaces that are being emptied.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NAMESPACE_SYNCS", default_value_t = 10, value_parser = positive())]
+    pub concurrent_namespace_syncs: usize,
+
+    /// Nodes, and as many pods that are about to be evicted.
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NODE_SYNCS", default_value_t = 8, value_parser = positive())]
+    pub concurrent_node_syncs: usize,
+}
+
+/// How silent nodes are found.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Nodes")]
+pub struct NodeArgs {
+    /// How long a node may be silent before it counts as lost; several times the kubelet's lease renewal (10 s).
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_GRACE_PERIOD", default_value = "40s", value_parser = duration)]
+    pub node_monitor_grace_period: Duration,
+
+    /// The same for a node that has never reported.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_STARTUP_GRACE_PERIOD", default_value = "60s", value_parser = duration)]
+    pub node_startup_grace_period: Duration,
+
+    /// How much later than that a silent node may be noticed.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_PERIOD", default_value = "5s", value_parser = duration)]
+    pub node_monitor_period: Duration,
+}
+
+/// A checked [`Config`], with its files loaded.
+pub struct Settings {
+    /// Where the apiserver is and who we are there.
+    pub session: Session,
+    /// Where to serve health and metrics.
+    pub address: SocketAddr,
+    /// What to serve them with; `None` for plain text.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Which controllers to run.
+    pub controllers: Selection,
+    /// How to agree on one replica; `None` to work without asking.
+    pub election: Option<(String, Election)>,
+    /// How many objects at the same time.
+    pub concurrency: ConcurrencyArgs,
+    /// How silent nodes are found.
+    pub nodes: NodeArgs,
+    /// Finished pods to keep; `None` keeps all.
+    pub finished_pods: Option<usize>,
+    /// How runs relate to their causes.
+    pub mode: TraceMode,
+}
+
+/// A flag that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The kubeconfig.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The serving certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A controller's name.
+    #[error(transparent)]
+    Controller(#[from] UnknownController),
+    /// Times of leader election that contradict each other.
+    #[error("{0}")]
+    Election(&'static str),
+}
+
+impl Config {
+    /// Checks everything and loads the files.
+    ///
+    /// # Errors
+    /// The first flag that cannot be used, with what to do about it.
+    pub fn settings(self) -> Result<Settings, ConfigError> {
+        let election = self.leader_election.election()?;
+        Ok(Settings {
+            controllers: Selection::of(&self.controllers)?,
+            session: Kubeconfig::read(&self.kubeconfig)?.session(None)?,
+            address: self.ops.address(PORT),
+            tls: self.tls.open_server_config()?,
+            election,
+            concurrency: self.concurrency,
+            nodes: self.nodes,
+            finished_pods: usize::try_from(self.terminated_pod_gc_threshold).ok().filter(|keep| *keep > 0),
+            mode: self.trace_mode,
+        })
+    }
+}
+
+impl LeaderElectionArgs {
+    /// Namespace of the lease and how to hold it; `None` without election.
+    fn election(&self) -> Result<Option<(String, Election)>, ConfigError> {
+        if !self.leader_elect {
+            return Ok(None);
+        }
+        let (duration, deadline, retry) =
+            (self.leader_elect_lease_duration, self.leader_elect_renew_deadline, self.leader_elect_retry_period);
+        if duration <= deadline {
+            return Err(ConfigError::Election(
+                "--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline, or two replicas could lead",
+            ));
+        }
+        if deadline <= retry {
+            return Err(ConfigError::Election(
+                "--leader-elect-renew-deadline must be longer than --leader-elect-retry-period, or no renewal is tried twice",
+            ));
+        }
+        let election = Election {
+            duration,
+            renew_deadline: deadline,
+            retry_period: retry,
+            ..Election::new(&*self.leader_elect_resource_name, identity())
+        };
+        Ok(Some((self.leader_elect_resource_namespace.clone(), election)))
+    }
+}
+
+/// Unique among the replicas, and says where to look: host and a random part.
+fn identity() -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{}_{:016x}", host.unwrap_or_else(|| "localhost".to_owned()), rand::random::<u64>())
+}
+
+fn positive() -> impl clap::builder::TypedValueParser<Value = usize> {
+    clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
+}
+
+/// A duration as Go writes it: numbers with units, such as `40s` or `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || "must be a duration such as 40s or 1m30s".to_owned();
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+        let number: u32 = rest[..digits].parse().map_err(|_| bad())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            _ => return Err(bad()),
+        };
+        total = unit.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(bad)?;
+        rest = &rest[letters..];
+    }
+    if total.is_zero() { Err(bad()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Config {
+        Config::try_parse_from([&["controller-manager", "--kubeconfig", "/none"], args].concat()).unwrap()
+    }
+
+    #[test]
+    fn every_flag_can_come_from_the_environment() {
+        for arg in Config::command().get_arguments() {
+            let id = arg.get_id().as_str();
+            if !matches!(id, "help" | "version") {
+                let env = arg.get_env().unwrap_or_else(|| panic!("--{id} has no env"));
+                assert_eq!(env.to_str().unwrap(), format!("TRACEPLANE_{}", id.to_uppercase()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_kubernetes() {
+        let config = parse(&[]);
+        let (namespace, election) = config.leader_election.election().unwrap().unwrap();
+        assert_eq!((namespace.as_str(), election.lease.as_str()), ("kube-system", "kube-controller-manager"));
+        assert_eq!((election.duration.as_secs(), election.renew_deadline.as_secs()), (15, 10));
+        assert_eq!(config.nodes.node_monitor_grace_period, Duration::from_secs(40));
+        assert_eq!(config.ops.address(PORT).to_string(), "127.0.0.1:10257");
+        assert!(parse(&["--leader-elect=false"]).leader_election.election().unwrap().is_none());
+        assert!(parse(&["--leader-elect"]).leader_election.election().unwrap().is_some());
+        assert_eq!(parse(&["--controllers", "*,-namespace-controller"]).controllers.len(), 2);
+    }
+
+    #[test]
+    fn times_that_would_let_two_lead_are_refused() {
+        for (args, flag) in [
+            (
+                ["--leader-elect-lease-duration=10s", "--leader-elect-renew-deadline=10s"],
+                "--leader-elect-lease-duration",
+            ),
+            (["--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=2s"], "--leader-elect-renew-deadline"),
+        ] {
+            let error = parse(&args).leader_election.election().unwrap_err().to_string();
+            assert!(error.starts_with(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        for (text, millis) in [("40s", 40_000), ("1m30s", 90_000), ("500ms", 500), ("1h", 3_600_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+        }
+        for text in ["", "40", "s", "0s", "-1s", "1.5s", "40x", "99999999999s"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+}
