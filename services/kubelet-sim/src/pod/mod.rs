@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use controller::EventType;
 use parking_lot::{Mutex, RwLock};
 use service_kit::Clock;
+use service_kit::metrics::prometheus_client::metrics::gauge::Gauge;
 use telemetry::span::TraceMode;
 
 use crate::lifecycle::Ended;
@@ -75,6 +76,8 @@ pub struct NodeContext {
     pub trace_mode: TraceMode,
     /// The node object, as admission needs it.
     pub node: RwLock<Arc<Node>>,
+    /// How many pods have a worker, in the whole process.
+    pub running_pods: Gauge,
     /// The pods that were admitted and may still use the node, by uid.
     pub admitted: Mutex<HashMap<String, Arc<Pod>>>,
 }

@@ -130,6 +130,11 @@ impl Reporting {
         self.take(Arc::new(answer));
     }
 
+    /// Writing has to wait for a while.
+    pub(super) fn put_off(&mut self, now: Timestamp) {
+        self.retry_at = now.saturating_add(self.backoff.next_delay()).ok();
+    }
+
     /// A write failed. Answers whether a newer version has to be fetched first.
     pub(super) fn failed(&mut self, error: &api::Error, tried: PodStatus, now: Timestamp) -> bool {
         self.writing = false;
@@ -137,7 +142,7 @@ impl Reporting {
             return true;
         }
         if error.is_retryable() {
-            self.retry_at = now.saturating_add(self.backoff.next_delay()).ok();
+            self.put_off(now);
         } else {
             self.refused = Some(Box::new(tried));
         }

@@ -130,6 +130,7 @@ impl Cluster {
             clock: clock.clone(),
             trace_mode: TraceMode::default(),
             node: RwLock::new(Arc::new(node)),
+            running_pods: Gauge::default(),
             admitted: Mutex::default(),
         });
         let shutdown = Shutdown::new();
@@ -418,7 +419,9 @@ async fn i1_init_containers_then_containers() {
 
 #[tokio::test(start_paused = true)]
 async fn s3_failures_are_shown_with_their_reasons_and_events() {
-    let cases: [(&str, &[(&str, &str)], &str, &str); 8] = [
+    /// Container, annotations, waiting reason, one of the events.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+    let cases: [Case; 8] = [
         ("image: Nginx", &[], "InvalidImageName", "InspectFailed"),
         ("image: nginx", &[("inspect-error", "no")], "ImageInspectError", "InspectFailed"),
         ("image: nginx, imagePullPolicy: Never", &[], "ErrImageNeverPull", "ErrImageNeverPull"),

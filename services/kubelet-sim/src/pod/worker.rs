@@ -249,7 +249,7 @@ impl Worker {
                 self.take(Message::Version(Arc::new(pod), Cause::default()));
                 self.dirty = true;
             }
-            End::Fetched(Err(error)) if !error.is_not_found() => self.dirty = true,
+            End::Fetched(Err(error)) if !error.is_not_found() => self.reporting.put_off(now),
             // Another pod has the name by now, or none.
             End::Fetched(_) => self.take(Message::Gone(Cause::default())),
         }
@@ -273,8 +273,10 @@ impl Worker {
 
     fn not_written(&mut self, tried: PodStatus, error: &api::Error, now: Timestamp) {
         debug!(pod = %self.pod.metadata.name, %error, "the status was not written");
-        let fetch = self.reporting.failed(error, tried, now) || error.is_not_found();
-        if fetch {
+        if error.is_not_found() {
+            return self.take(Message::Gone(Cause::default()));
+        }
+        if self.reporting.failed(error, tried, now) {
             let (context, pod) = (Arc::clone(&self.context), Arc::clone(&self.pod));
             let fetched =
                 async move { End::Fetched(context.api.get(&pod.metadata.namespace, &pod.metadata.name).await) };

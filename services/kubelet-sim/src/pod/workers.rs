@@ -32,6 +32,8 @@ pub enum PodChange {
     Gone(Arc<Pod>, Cause),
     /// Everything that existed at the start has been told.
     Complete,
+    /// All pods of this node that are known: each must have a worker.
+    Known(Vec<Arc<Pod>>),
 }
 
 /// The workers of one node.
@@ -127,6 +129,14 @@ impl Workers {
                     let _ = inbox.send(Message::Gone(cause));
                 }
             }
+            PodChange::Known(pods) => {
+                for pod in pods {
+                    if !self.inboxes.contains_key(&pod.metadata.uid) {
+                        warn!(node = self.context.name, pod = pod.metadata.name, "the pod had no worker");
+                        self.tell_change(PodChange::Version(pod, Cause::default()));
+                    }
+                }
+            }
             PodChange::Complete => {
                 self.complete = true;
                 self.adopt_orphans();
@@ -170,6 +180,7 @@ impl Workers {
         }
         worker.begin(cause);
         self.inboxes.insert(uid.clone(), inbox);
+        self.context.running_pods.inc();
         self.tasks.spawn(async move {
             worker.run().await;
             uid
@@ -177,6 +188,7 @@ impl Workers {
     }
 
     fn ended(&mut self, ended: Result<String, JoinError>) {
+        self.context.running_pods.dec();
         match ended {
             Ok(uid) => drop(self.inboxes.remove(&uid)),
             // The pod's inbox is closed now, so it is found again by the next full comparison.

@@ -183,7 +183,9 @@ mod tests {
     fn commands_do_what_they_say() {
         let ends = |seconds: f64, code| Some((Some(Duration::from_secs_f64(seconds)), code));
         let stays = Some((None, 0));
-        let cases: [(&[&str], Option<(Option<Duration>, i32)>); 18] = [
+        /// A command, and how long it runs and how it exits, if that can be told.
+        type Case = (&'static [&'static str], Option<(Option<Duration>, i32)>);
+        let cases: [Case; 18] = [
             (&["sleep", "5"], ends(5.0, 0)),
             (&["/bin/sleep", "1m", "0.5"], ends(60.5, 0)),
             (&["sleep", "infinity"], stays),

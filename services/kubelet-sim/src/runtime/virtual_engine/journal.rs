@@ -41,7 +41,7 @@ pub(super) enum Thing {
     #[prost(message, tag = "4")]
     Container(Box<ContainerRecord>),
     #[prost(message, tag = "5")]
-    Image(cri::Image),
+    Image(Box<cri::Image>),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -238,7 +238,7 @@ mod tests {
         Record {
             node: node.into(),
             id: id.into(),
-            thing: Some(Thing::Image(cri::Image { size, ..Default::default() })),
+            thing: Some(Thing::Image(Box::new(cri::Image { size, ..Default::default() }))),
         }
     }
 

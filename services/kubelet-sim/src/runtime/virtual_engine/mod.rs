@@ -86,6 +86,11 @@ impl VirtualEngine {
         engine
     }
 
+    /// The scheme of the container ids that users see.
+    pub fn name(&self) -> &'static str {
+        service::RUNTIME_NAME
+    }
+
     /// Wall time as CRI counts it.
     fn now(&self) -> i64 {
         // Nanoseconds overflow in the year 2262.

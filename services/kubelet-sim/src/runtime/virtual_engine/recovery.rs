@@ -30,7 +30,7 @@ impl VirtualEngine {
                     state.containers.insert(container.id.clone(), container);
                 }
                 Some(Thing::Image(image)) => {
-                    state.images.insert(id, image);
+                    state.images.insert(id, *image);
                 }
                 None => {}
             }
@@ -112,7 +112,7 @@ impl VirtualEngine {
 
     /// Journals a new image.
     pub(super) fn record_image(&self, name: &str, image: &cri::Image) {
-        self.record(name, || Thing::Image(image.clone()));
+        self.record(name, || Thing::Image(Box::new(image.clone())));
     }
 
     /// Journals that something is gone.

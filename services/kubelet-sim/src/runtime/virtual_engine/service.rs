@@ -14,7 +14,7 @@ use crate::cri;
 use crate::runtime::{Events, ImageService, Result, RuntimeError, RuntimeService};
 
 /// The scheme of the container ids that users see: `virtual://...`.
-const RUNTIME_NAME: &str = "virtual";
+pub(super) const RUNTIME_NAME: &str = "virtual";
 
 #[async_trait]
 impl RuntimeService for VirtualEngine {

@@ -141,7 +141,9 @@ async fn the_sandbox_takes_an_address_and_gives_it_back() {
 
 #[tokio::test(start_paused = true)]
 async fn d7_d8_term_is_heeded_or_the_kill_comes_when_time_is_up() {
-    let cases: [(&str, &str, &[&str], i64, i32, u64); 5] = [
+    /// Name, image, command, timeout in seconds, exit code, time it takes in milliseconds.
+    type Case = (&'static str, &'static str, &'static [&'static str], i64, i32, u64);
+    let cases: [Case; 5] = [
         ("nginx stops politely", "nginx", &[], 30, 0, 20),
         ("a sleep ignores TERM as process 1 does", "busybox", &["sleep", "3600"], 30, 137, 30_002),
         ("no time at all is a kill", "nginx", &[], 0, 137, 2),

@@ -1,0 +1,79 @@
+//! One watch, many nodes: every change goes to the node that its pod is bound to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::core::v1::Pod;
+use controller::Change;
+use telemetry::Cause;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::pod::PodChange;
+
+/// The nodes of this process by name.
+#[derive(Default)]
+pub(super) struct Routes {
+    nodes: HashMap<String, UnboundedSender<PodChange>>,
+}
+
+impl Routes {
+    pub(super) fn add(&mut self, node: &str, changes: UnboundedSender<PodChange>) {
+        self.nodes.insert(node.to_owned(), changes);
+    }
+
+    /// The pods to watch: a single node's own, which is all that its identity may see, or all that are bound.
+    pub(super) fn selector(&self) -> String {
+        match self.nodes.keys().next() {
+            Some(name) if self.nodes.len() == 1 => format!("spec.nodeName={name}"),
+            _ => "spec.nodeName!=".to_owned(),
+        }
+    }
+
+    pub(super) fn tell(&self, change: &Change<Pod>, cause: &Cause) {
+        match change {
+            Change::Added(pod) => self.version(pod, cause),
+            Change::Updated { old, new } => {
+                if old.metadata.uid != new.metadata.uid {
+                    // Deleted and made again between two looks: two pods, one name.
+                    self.gone(old, &Cause::default());
+                }
+                self.version(new, cause);
+            }
+            Change::Removed(pod) => self.gone(pod, cause),
+        }
+    }
+
+    pub(super) fn version(&self, pod: &Arc<Pod>, cause: &Cause) {
+        self.send(pod, || PodChange::Version(Arc::clone(pod), cause.clone()));
+    }
+
+    pub(super) fn gone(&self, pod: &Arc<Pod>, cause: &Cause) {
+        self.send(pod, || PodChange::Gone(Arc::clone(pod), cause.clone()));
+    }
+
+    pub(super) fn tell_all(&self, change: impl Fn() -> PodChange) {
+        for node in self.nodes.values() {
+            // A node that has ended hears nothing more.
+            let _ = node.send(change());
+        }
+    }
+
+    /// Tells every node which pods it should have.
+    pub(super) fn tell_known(&self, pods: impl IntoIterator<Item = Arc<Pod>>) {
+        let mut of_node: HashMap<&str, Vec<Arc<Pod>>> = HashMap::new();
+        for pod in pods {
+            if let Some((name, _)) = self.nodes.get_key_value(&pod.spec.node_name) {
+                of_node.entry(name).or_default().push(pod);
+            }
+        }
+        for (name, pods) in of_node {
+            let _ = self.nodes[name].send(PodChange::Known(pods));
+        }
+    }
+
+    fn send(&self, pod: &Pod, change: impl FnOnce() -> PodChange) {
+        if let Some(node) = self.nodes.get(&pod.spec.node_name) {
+            let _ = node.send(change());
+        }
+    }
+}
