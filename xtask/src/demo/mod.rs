@@ -57,8 +57,10 @@ async fn show(place: &Place, keep: bool) -> Result<()> {
     let begin = Instant::now();
     let found_running = place.is_running().await;
     let outcome = tokio::select! {
-        outcome = story::tell(place) => outcome,
+        // Listened for before anything is started, so that no moment is left in which Ctrl-C would leave something behind.
+        biased;
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        outcome = story::tell(place) => outcome,
     };
     let took = begin.elapsed().as_secs_f64();
     if keep && outcome.is_ok() {
