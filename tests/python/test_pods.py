@@ -51,9 +51,17 @@ class Pods(unittest.TestCase):
             if error.code() != grpc.StatusCode.NOT_FOUND:
                 raise
 
-    def watch(self, name, revision):
-        options = meta.ListOptions(fieldSelector=f"metadata.name={name}", resourceVersion=revision)
-        return self.pods.Watch(api.WatchRequest(namespace=NAMESPACE, options=options), timeout=SECONDS)
+    def watch(self, pod):
+        """Every change of the pod after this version of it. Says what it saw last if no more come."""
+        options = meta.ListOptions(
+            fieldSelector=f"metadata.name={pod.metadata.name}", resourceVersion=pod.metadata.resourceVersion
+        )
+        try:
+            for event in self.pods.Watch(api.WatchRequest(namespace=NAMESPACE, options=options), timeout=SECONDS):
+                pod = event.object
+                yield event
+        except grpc.RpcError as error:
+            self.fail(f"the watch ended with {error.code()}: {error.details()}; the pod was last seen as\n{pod.status}")
 
     def test_a_pod_that_is_created_is_watched_to_running(self):
         created = self.create(nginx("from-python"))
@@ -61,7 +69,7 @@ class Pods(unittest.TestCase):
         self.assertEqual(created.spec.restartPolicy, "Always", "defaults were filled in")
 
         phases, last = [created.status.phase], int(created.metadata.resourceVersion)
-        for event in self.watch("from-python", created.metadata.resourceVersion):
+        for event in self.watch(created):
             pod, revision = event.object, int(event.object.metadata.resourceVersion)
             self.assertEqual(event.type, api.MODIFIED)
             self.assertGreater(revision, last, "changes come in the order of revisions")
@@ -79,7 +87,7 @@ class Pods(unittest.TestCase):
         request = pods_pb2.CreatePodRequest(namespace=NAMESPACE, object=nginx("traced-by-python"))
         created = self.pods.Create(request, timeout=SECONDS, metadata=[("traceparent", traceparent)])
         self.addCleanup(self.delete_at_once, "traced-by-python")
-        event = next(iter(self.watch("traced-by-python", created.metadata.resourceVersion)))
+        event = next(self.watch(created))
         trace_id = traceparent.split("-")[1]
         self.assertIn(trace_id, event.cause.traceparent, "the scheduler's binding belongs to the same trace")
 
