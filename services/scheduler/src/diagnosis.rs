@@ -99,7 +99,7 @@ mod tests {
         let mut diagnosis = Diagnosis { all_nodes, ..Diagnosis::default() };
         for (index, reasons) in rejected.iter().enumerate() {
             let reasons = reasons.iter().map(|reason| (*reason).into()).collect();
-            let rejection = Rejection::new(RejectionKind::Unschedulable, reasons).by("Test");
+            let rejection = Rejection::new(RejectionKind::Unschedulable, reasons).by("Test", "Filter");
             diagnosis.reject(&Arc::from(format!("n{index}")), rejection);
         }
         diagnosis

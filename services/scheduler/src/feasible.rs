@@ -129,7 +129,7 @@ fn filter<'s>(
 }
 
 fn asked(plugin: &dyn Filter, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-    plugin.filter(state, pod, node).map_err(|rejection| rejection.by(plugin.name()))
+    plugin.filter(state, pod, node).map_err(|rejection| rejection.by(plugin.name(), "Filter"))
 }
 
 /// One event per plugin: how many nodes it rejected and why, or how many it let pass.

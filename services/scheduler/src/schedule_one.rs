@@ -37,6 +37,11 @@ use crate::ranking;
 use crate::report::NotScheduled;
 use crate::scheduler::{Algorithm, Scheduler};
 
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod tests;
+
 /// The message of a gated pod's condition, as Kubernetes words it.
 const GATED: &str = "Scheduling is blocked due to non-empty scheduling gates";
 
@@ -120,7 +125,7 @@ impl Scheduler {
                 diagnosis.post_filter_message = self.framework.post_filter(state, pod, &diagnosis, snapshot);
                 Err(Unplaced::NoNode(diagnosis))
             }
-            Err(Infeasible::Failed(rejection)) => Err(Unplaced::Error(failure_of(&rejection))),
+            Err(Infeasible::Failed(rejection)) => Err(Unplaced::Error(rejection.failure())),
         }
     }
 
@@ -221,14 +226,10 @@ impl Unplaced {
     /// The chosen node was taken back.
     fn of_chosen(node: &Arc<str>, rejection: Rejection) -> Self {
         match rejection.kind {
-            RejectionKind::Error => Self::Error(failure_of(&rejection)),
+            RejectionKind::Error => Self::Error(rejection.failure()),
             _ => Self::NoNode(Box::new(Diagnosis::of_chosen(node, rejection))),
         }
     }
-}
-
-fn failure_of(rejection: &Rejection) -> String {
-    format!("plugin {} failed: {}", rejection.plugin, rejection.message())
 }
 
 fn object(pod: &PodInfo) -> ObjectRef<'_> {

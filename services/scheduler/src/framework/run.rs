@@ -27,7 +27,10 @@ pub enum Candidates {
 impl Framework {
     /// Whether the pod may be tried at all.
     pub fn pre_enqueue(&self, pod: &PodInfo) -> Verdict {
-        self.points.pre_enqueue.iter().try_for_each(|plugin| named(plugin.name(), plugin.pre_enqueue(pod)))
+        self.points
+            .pre_enqueue
+            .iter()
+            .try_for_each(|plugin| named("PreEnqueue", plugin.name(), plugin.pre_enqueue(pod)))
     }
 
     /// Looks at the pod before the nodes.
@@ -37,7 +40,7 @@ impl Framework {
             let mut only: Option<BTreeSet<String>> = None;
             let mut limiting = Vec::new();
             for plugin in &self.points.pre_filter {
-                match noted(&span, plugin.name(), plugin.pre_filter(state, pod, snapshot))? {
+                match noted(&span, "PreFilter", plugin.name(), plugin.pre_filter(state, pod, snapshot))? {
                     PreFiltered::Proceed => {}
                     PreFiltered::Skip => state.skip_filter(plugin.name()),
                     PreFiltered::Only(nodes) => {
@@ -47,7 +50,7 @@ impl Framework {
                             None => nodes,
                         };
                         if both.is_empty() {
-                            return Err(no_common_node(&limiting).by(plugin.name()));
+                            return Err(no_common_node(&limiting).by(plugin.name(), "PreFilter"));
                         }
                         only = Some(both);
                     }
@@ -113,7 +116,8 @@ impl Framework {
         let span = extension_point(ExtensionPoint::Reserve);
         span.in_scope(|| {
             let mut plugins = self.points.reserve.iter();
-            let promised = plugins.try_for_each(|plugin| noted(&span, plugin.name(), plugin.reserve(state, pod, node)));
+            let promised =
+                plugins.try_for_each(|plugin| noted(&span, "Reserve", plugin.name(), plugin.reserve(state, pod, node)));
             if promised.is_err() {
                 self.unreserve(state, pod, node);
             }
@@ -135,7 +139,7 @@ impl Framework {
         span.in_scope(|| {
             let mut waits = Vec::new();
             for plugin in &self.points.permit {
-                match noted(&span, plugin.name(), plugin.permit(state, pod, node))? {
+                match noted(&span, "Permit", plugin.name(), plugin.permit(state, pod, node))? {
                     Permission::Granted => {}
                     Permission::Wait(limit) => waits.push((plugin.name(), limit)),
                 }
@@ -158,7 +162,7 @@ impl Framework {
         let span = extension_point(ExtensionPoint::PreBind);
         async {
             for plugin in &self.points.pre_bind {
-                noted(&Span::current(), plugin.name(), plugin.pre_bind(state, pod, node).await)?;
+                noted(&Span::current(), "PreBind", plugin.name(), plugin.pre_bind(state, pod, node).await)?;
             }
             Ok(())
         }
@@ -171,7 +175,7 @@ impl Framework {
         let span = extension_point(ExtensionPoint::Bind);
         async {
             for plugin in &self.points.bind {
-                match noted(&Span::current(), plugin.name(), plugin.bind(state, pod, node).await)? {
+                match noted(&Span::current(), "Bind", plugin.name(), plugin.bind(state, pod, node).await)? {
                     Binding::Bound => return Ok(()),
                     Binding::Skip => {}
                 }
@@ -198,12 +202,12 @@ fn no_common_node(plugins: &[&str]) -> Rejection {
     Rejection::unresolvable(format!("node(s) didn't satisfy plugin(s) [{}]{together}", plugins.join(" ")))
 }
 
-fn named<T>(plugin: &'static str, answer: Verdict<T>) -> Verdict<T> {
-    answer.map_err(|rejection| rejection.by(plugin))
+fn named<T>(point: &'static str, plugin: &'static str, answer: Verdict<T>) -> Verdict<T> {
+    answer.map_err(|rejection| rejection.by(plugin, point))
 }
 
 /// Names the plugin in its rejection and notes its verdict on the span of the extension point.
-fn noted<T>(span: &Span, plugin: &'static str, answer: Verdict<T>) -> Verdict<T> {
+fn noted<T>(span: &Span, point: &'static str, plugin: &'static str, answer: Verdict<T>) -> Verdict<T> {
     match &answer {
         Ok(_) => verdict(span, plugin, "Success", 0, ""),
         Err(rejection) if !span.is_disabled() => {
@@ -211,5 +215,5 @@ fn noted<T>(span: &Span, plugin: &'static str, answer: Verdict<T>) -> Verdict<T>
         }
         Err(_) => {}
     }
-    named(plugin, answer)
+    named(point, plugin, answer)
 }

@@ -8,8 +8,10 @@ pub type Verdict<T = ()> = Result<T, Rejection>;
 /// Why a plugin does not let a pod pass, or not on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The plugin that said no. The framework fills it in.
+    /// The plugin that said no. The framework fills it in, as it does the next.
     pub plugin: &'static str,
+    /// Where it said so: `Filter`, `Reserve` ...
+    pub point: &'static str,
     /// What it means for the pod.
     pub kind: RejectionKind,
     /// Reasons for people, counted per node in the pod's condition: `Insufficient cpu`, `Too many pods`.
@@ -45,13 +47,22 @@ impl Rejection {
 
     /// With several reasons.
     pub fn new(kind: RejectionKind, reasons: Vec<Cow<'static, str>>) -> Self {
-        Self { plugin: "", kind, reasons }
+        Self { plugin: "", point: "", kind, reasons }
     }
 
-    /// The same, said by this plugin.
-    pub(crate) fn by(mut self, plugin: &'static str) -> Self {
-        self.plugin = plugin;
-        self
+    /// The same, said by this plugin at this extension point.
+    pub(crate) fn by(self, plugin: &'static str, point: &'static str) -> Self {
+        Self { plugin, point, ..self }
+    }
+
+    /// What went wrong and where, as Kubernetes words it.
+    pub(crate) fn failure(&self) -> String {
+        let (plugin, message) = (self.plugin, self.message());
+        match self.point {
+            "Filter" => format!("running {plugin:?} filter plugin: {message}"),
+            "Bind" => format!("binding rejected: running Bind plugin {plugin:?}: {message}"),
+            point => format!("running {point} plugin {plugin:?}: {message}"),
+        }
     }
 
     /// All reasons in one text.

@@ -49,7 +49,7 @@ impl WaitingPods {
     /// The plugin rejects the pod, whatever others say; true if the pod waited.
     pub fn reject(&self, uid: &str, plugin: &'static str, reason: String) -> bool {
         self.change(uid, |waiting| {
-            waiting.rejected = Some(Rejection::unschedulable(reason).by(plugin));
+            waiting.rejected = Some(Rejection::unschedulable(reason).by(plugin, "Permit"));
             true
         })
     }
@@ -79,7 +79,7 @@ impl WaitingPods {
                 let overdue = waiting.pending.iter().find(|pending| pending.until <= now);
                 let timed_out = overdue.map(|Pending { plugin, limit, .. }| {
                     let reason = format!("rejected due to timeout after waiting {limit:?} at plugin {plugin}");
-                    Rejection::unschedulable(reason).by(plugin)
+                    Rejection::unschedulable(reason).by(plugin, "Permit")
                 });
                 let rejected = waiting.rejected.take().or(timed_out);
                 let next = waiting.pending.iter().map(|pending| pending.until).min();

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::QueuedPod;
 
-/// Waiting pods in the order of a comparison: the least is first. Each uid is in it once.
+/// Waiting pods in the order of a comparison: the least is first, equals come as they came. Each uid is in it once.
 pub(super) struct Heap {
-    pods: Vec<QueuedPod>,
+    /// With the number of its arrival.
+    pods: Vec<(u64, QueuedPod)>,
+    arrivals: u64,
     position: HashMap<Arc<str>, usize>,
     compare: Box<Compare>,
 }
@@ -17,7 +19,7 @@ type Compare = dyn Fn(&QueuedPod, &QueuedPod) -> Ordering + Send;
 
 impl Heap {
     pub(super) fn new(compare: impl Fn(&QueuedPod, &QueuedPod) -> Ordering + Send + 'static) -> Self {
-        Self { pods: Vec::new(), position: HashMap::new(), compare: Box::new(compare) }
+        Self { pods: Vec::new(), arrivals: 0, position: HashMap::new(), compare: Box::new(compare) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -28,12 +30,13 @@ impl Heap {
         debug_assert!(!self.position.contains_key(&pod.info.uid), "a pod waits in one place");
         let index = self.pods.len();
         self.position.insert(Arc::clone(&pod.info.uid), index);
-        self.pods.push(pod);
+        self.arrivals += 1;
+        self.pods.push((self.arrivals, pod));
         self.rise(index);
     }
 
     pub(super) fn peek(&self) -> Option<&QueuedPod> {
-        self.pods.first()
+        self.pods.first().map(|(_, pod)| pod)
     }
 
     pub(super) fn pop(&mut self) -> Option<QueuedPod> {
@@ -48,16 +51,16 @@ impl Heap {
     /// Changes a pod in place; true if it was here.
     pub(super) fn change(&mut self, uid: &str, change: impl FnOnce(&mut QueuedPod)) -> bool {
         let Some(&index) = self.position.get(uid) else { return false };
-        change(&mut self.pods[index]);
+        change(&mut self.pods[index].1);
         self.restore(index);
         true
     }
 
     fn take(&mut self, index: usize) -> QueuedPod {
-        let pod = self.pods.swap_remove(index);
+        let (_, pod) = self.pods.swap_remove(index);
         self.position.remove(&pod.info.uid);
         if index < self.pods.len() {
-            self.position.insert(Arc::clone(&self.pods[index].info.uid), index);
+            self.position.insert(Arc::clone(&self.pods[index].1.info.uid), index);
             self.restore(index);
         }
         pod
@@ -94,13 +97,14 @@ impl Heap {
     }
 
     fn is_before(&self, a: usize, b: usize) -> bool {
-        (self.compare)(&self.pods[a], &self.pods[b]) == Ordering::Less
+        let ((arrived_a, a), (arrived_b, b)) = (&self.pods[a], &self.pods[b]);
+        (self.compare)(a, b).then(arrived_a.cmp(arrived_b)) == Ordering::Less
     }
 
     fn swap(&mut self, a: usize, b: usize) {
         self.pods.swap(a, b);
         for index in [a, b] {
-            self.position.insert(Arc::clone(&self.pods[index].info.uid), index);
+            self.position.insert(Arc::clone(&self.pods[index].1.info.uid), index);
         }
     }
 }
