@@ -4,7 +4,7 @@
 //! |---|---|
 //! | JSON patch | operations at paths, RFC 6902 |
 //! | merge patch | a partial document; lists are replaced, RFC 7386 |
-//! | strategic merge patch | a partial document; lists of objects are merged by key ([`strategic`]) |
+//! | strategic merge patch | a partial document; lists of objects are merged by key (`strategic`) |
 //!
 //! Pure. What a patched object means (defaults, validation, who may change what) is the registry's affair.
 

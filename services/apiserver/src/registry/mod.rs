@@ -6,9 +6,9 @@
 //!                          └────── gets, lists, watches ◀────── cache ◀────one watch──────┘
 //! ```
 //!
-//! One generic registry serves all kinds; a [`strategy`] says what is particular about one, in a small file under [`kinds`], and one
-//! line in [`registries`] registers it. Every write is one transaction that compares the revision that was decided on
-//! ([`write`]), carries the trace that caused it, and answers with the revision that it got.
+//! One generic registry serves all kinds; a `Strategy` says what is particular about one, in a small file under `kinds`, and one
+//! line in `registries` registers it. Every write is one transaction that compares the revision that was decided on
+//! (`write`), carries the trace that caused it, and answers with the revision that it got.
 //!
 //! The registry does not know who may ask, and no transport.
 

@@ -120,3 +120,22 @@ async fn an_object_that_is_too_large_is_refused_and_nothing_is_stored() {
     assert_eq!(error.code(), 413, "{error}");
     assert_eq!(server.get::<ConfigMap>("default", "bigger").await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_whose_history_is_gone_loads_anew_and_sends_watches_back_to_list() {
+    let server = Server::start().await;
+    server.create(pod("a")).await;
+    let mut events = server.watch::<Pod>("", ListOptions::default()).await;
+    assert_eq!(events.seen().await, (EventType::Added, "a".to_owned()));
+    // Nothing here yields, so the feed sees none of it before the history is gone.
+    server.create(pod("b")).await;
+    server.create(pod("c")).await;
+    server.store.compact(server.store.current_revision().await.unwrap()).await.unwrap();
+    assert!(events.next().await.unwrap().unwrap_err().is_expired());
+    let list = server.pods().list(&server.ctx, "", &ListOptions::default()).await.unwrap();
+    assert_eq!(list.items.len(), 3);
+    let after = ListOptions { resource_version: list.metadata.resource_version, ..ListOptions::default() };
+    let mut events = server.watch::<Pod>("", after).await;
+    server.create(pod("d")).await;
+    assert_eq!(events.seen().await, (EventType::Added, "d".to_owned()));
+}
