@@ -1,5 +1,7 @@
 //! The registry and its caches on a real etcd: bursts, outages, restarts, compaction.
 
+#![allow(clippy::unwrap_used, reason = "a failure is a panic here")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -19,6 +19,7 @@ mod feed;
 mod freshness;
 mod history;
 mod layout;
+mod objects;
 mod progress;
 mod resource;
 mod selection;

@@ -3,8 +3,7 @@
 //! Invariant: under the lock, objects, history and queues agree: every change that the objects show is in the history and has been offered
 //! to every watcher. A watch that starts under the lock therefore misses nothing and sees nothing twice.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::cached::{Cached, with_resource_version};
 use super::change::{Change, WatchEvent};
 use super::history::History;
 use super::layout::Layout;
+use super::objects::Objects;
 use super::progress::Progress;
 use super::selection::Selection;
 use super::watch::{Backlog, Subscription, Watch, WatchOptions, WatchStart};
@@ -62,7 +62,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    objects: BTreeMap<Arc<str>, Arc<Cached>>,
+    objects: Objects,
     history: History,
     watchers: Watchers,
     next_watcher: u64,
@@ -85,7 +85,7 @@ impl Cache {
     /// An empty cache; the feed fills it.
     pub(crate) fn new(layout: Layout, limits: CacheLimits, progress: Progress) -> Self {
         let state = State {
-            objects: BTreeMap::new(),
+            objects: Objects::default(),
             history: History::new(limits.history, Revision::NONE),
             watchers: Watchers::default(),
             next_watcher: 0,
@@ -194,8 +194,10 @@ impl Cache {
     ///
     /// What happened in between is not known, so watches cannot go on: they end, and their clients list again.
     pub(crate) fn replace(&self, entries: &[Entry], revision: Revision) {
-        let objects: BTreeMap<_, _> =
-            entries.iter().filter_map(|entry| Some((entry.key.clone(), self.read(entry)?))).collect();
+        let mut objects = Objects::default();
+        for object in entries.iter().filter_map(|entry| self.read(entry)) {
+            objects.insert(object, &self.shared.layout);
+        }
         let mut state = self.shared.state.write();
         let old = std::mem::replace(&mut state.objects, objects);
         state.history = History::new(self.shared.limits.history, revision);
@@ -218,8 +220,8 @@ impl Cache {
         for (event, put) in parsed {
             let (current, watch_event) = put.unzip();
             let previous = match &current {
-                Some(object) => state.objects.insert(event.key.clone(), Arc::clone(object)),
-                None => state.objects.remove(&event.key),
+                Some(object) => state.objects.insert(Arc::clone(object), &self.shared.layout),
+                None => state.objects.remove(&event.key, &self.shared.layout),
             };
             if previous.is_none() && current.is_none() {
                 continue;
@@ -262,18 +264,12 @@ impl Cache {
     }
 
     fn snapshot_of(&self, state: &State, selection: &Selection, start_after: Option<&str>, limit: usize) -> Snapshot {
-        let prefix = self.shared.layout.prefix_of(&selection.namespace);
-        let from = match start_after {
-            Some(key) => Bound::Excluded(key),
-            None => Bound::Included(prefix.as_str()),
-        };
-        let range = state.objects.range::<str, _>((from, Bound::Unbounded));
-        let mut rest = range.take_while(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object);
+        let mut selected = state.objects.select(selection, start_after, &self.shared.layout);
         let limit = if limit == 0 { usize::MAX } else { limit };
-        let objects = rest.by_ref().filter(|object| selection.matches_selectors(object)).take(limit).cloned().collect();
+        let objects = selected.by_ref().take(limit).cloned().collect();
         let remaining = match selection.is_everything() {
-            true => rest.count(),
-            false => usize::from(rest.any(|object| selection.matches_selectors(object))),
+            true => selected.count(),
+            false => usize::from(selected.next().is_some()),
         };
         Snapshot { objects, revision: self.revision_of(state), remaining }
     }

@@ -32,11 +32,8 @@ impl Selection {
 
     /// Whether the object is meant.
     pub fn matches(&self, object: &Cached) -> bool {
-        (self.namespace.is_empty() || self.namespace == object.namespace()) && self.matches_selectors(object)
-    }
-
-    /// The same for an object that is known to be in the namespace.
-    pub fn matches_selectors(&self, object: &Cached) -> bool {
-        self.fields.matches(|path| object.field(path)) && self.labels.matches(object.labels())
+        (self.namespace.is_empty() || self.namespace == object.namespace())
+            && self.fields.matches(|path| object.field(path))
+            && self.labels.matches(object.labels())
     }
 }

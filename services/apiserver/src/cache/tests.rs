@@ -132,3 +132,26 @@ async fn figures_of_a_thousand_watchers() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_index_follows_objects_that_move_and_go() {
+    let cache = cache();
+    let on = |node: &str, after: Option<&str>| {
+        let found = cache.snapshot(&selection("", &format!("spec.nodeName={node}")), after, 0);
+        found.objects.iter().map(|object| object.name().to_owned()).collect::<Vec<_>>()
+    };
+    for (revision, name) in ["a", "b", "c"].iter().enumerate() {
+        cache.apply([put(&pod(name, "n1"), 5 + revision as i64, true)].iter());
+    }
+    assert_eq!(
+        (on("n1", None), on("n1", Some("/registry/pods/default/a"))),
+        (vec!["a".into(), "b".into(), "c".into()], vec!["b".into(), "c".into()])
+    );
+    cache.apply([put(&pod("b", "n2"), 8, false)].iter());
+    cache.apply([put(&pod("c", ""), 9, false)].iter());
+    assert_eq!((on("n1", None), on("n2", None)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    let removed = Event { kind: EventKind::Removed, ..put(&pod("a", "n1"), 10, false) };
+    cache.apply([removed].iter());
+    assert_eq!(on("n1", None), Vec::<String>::new());
+    assert_eq!(cache.snapshot(&selection("other", "spec.nodeName=n2"), None, 0).objects.len(), 0);
+}
