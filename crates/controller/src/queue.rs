@@ -45,6 +45,8 @@ struct State<T> {
     delayed: BinaryHeap<Reverse<Delayed<T>>>,
     /// What is known of each delayed key; an entry of the heap with another time is out of date.
     due: HashMap<T, Due>,
+    /// Keys whose runs were postponed: what waits for them to be added again.
+    postponed: HashMap<T, Waiting>,
     backoff: KeyedBackoff<T>,
 }
 
@@ -53,6 +55,14 @@ struct Waiting {
     causes: Causes,
     since: jiff::Timestamp,
     attempt: u32,
+}
+
+impl Waiting {
+    /// Takes over an earlier turn that did not run: the key has waited since then.
+    fn absorb(&mut self, earlier: Waiting) {
+        self.causes.merge_all(earlier.causes);
+        self.since = self.since.min(earlier.since);
+    }
 }
 
 /// A delayed key. A retry keeps the causes of the run that failed.
@@ -97,6 +107,7 @@ impl<T: Clone + Eq + Hash + Ord> WorkQueue<T> {
             running: HashSet::new(),
             delayed: BinaryHeap::new(),
             due: HashMap::new(),
+            postponed: HashMap::new(),
             backoff: KeyedBackoff::new(Backoff::new(RETRY_FIRST, RETRY_CAP)),
         };
         WorkQueue {
@@ -162,6 +173,22 @@ impl<T: Clone + Eq + Hash + Ord> WorkQueue<T> {
         self.finish(state, &item.key);
         self.shared.wake.notify_one();
         delay
+    }
+
+    /// Ends an item's turn without a run: the next one, when the key is added again or after `at_most`, has its causes too.
+    pub fn postpone(&self, item: Item<T>, at_most: Duration) {
+        let mut state = self.shared.state.lock();
+        let Item { key, causes, enqueued_at, attempt } = item;
+        let postponed = Waiting { causes, since: enqueued_at, attempt };
+        match state.waiting.get_mut(&key) {
+            Some(waiting) => waiting.absorb(postponed),
+            None => {
+                state.postponed.insert(key.clone(), postponed);
+                self.delay(&mut state, key.clone(), at_most, Causes::none(), 1);
+                self.shared.wake.notify_one();
+            }
+        }
+        self.finish(state, &key);
     }
 
     /// How many keys wait, without the delayed and the running ones.
@@ -245,7 +272,15 @@ impl<T: Clone + Eq + Hash> State<T> {
             waiting.attempt = waiting.attempt.min(attempt);
             return false;
         }
-        self.waiting.insert(key.clone(), Waiting { causes, since: jiff::Timestamp::now(), attempt });
+        let mut waiting = Waiting { causes, since: jiff::Timestamp::now(), attempt };
+        if let Some(postponed) = self.postponed.remove(&key) {
+            waiting.absorb(postponed);
+        }
+        // What a failed run was about is done by this run, not by the retry that is due later.
+        if let Some(due) = self.due.get_mut(&key) {
+            waiting.causes.merge_all(std::mem::take(&mut due.causes));
+        }
+        self.waiting.insert(key.clone(), waiting);
         let idle = !self.running.contains(&key);
         if idle {
             self.order.push_back(key);
@@ -260,6 +295,11 @@ mod tests {
 
     fn queue() -> WorkQueue<&'static str> {
         WorkQueue::new(&Shutdown::new())
+    }
+
+    fn cause(revision: i64) -> Cause {
+        let parent = format!("00-{revision:032x}-{revision:016x}-01");
+        Cause { revision, ..Cause::from_context(telemetry::TraceContext::parse(&parent, "")) }
     }
 
     async fn is_idle(queue: &WorkQueue<&'static str>) -> bool {
@@ -320,6 +360,40 @@ mod tests {
         queue.add_all("a", Causes::none());
         let item = queue.next().await.unwrap();
         assert_eq!((item.attempt, queue.failed(item).as_millis()), (1, 5), "success forgets the failures");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_postponed_key_waits_for_the_next_event_and_keeps_its_causes() {
+        let queue = queue();
+        queue.add("a", &cause(1));
+        let first = queue.next().await.unwrap();
+        let since = first.enqueued_at;
+        queue.postpone(first, Duration::from_secs(300));
+        assert!(is_idle(&queue).await, "nothing has changed yet");
+        queue.add("a", &cause(2));
+        let second = queue.next().await.unwrap();
+        assert_eq!((second.causes.total(), second.enqueued_at), (2, since));
+        queue.add("a", &cause(3));
+        queue.postpone(second, Duration::from_secs(300));
+        let third = queue.next().await.expect("an event came before it was postponed");
+        assert_eq!(third.causes.total(), 3);
+        queue.postpone(third, Duration::from_secs(300));
+        let start = Instant::now();
+        assert_eq!(queue.next().await.unwrap().causes.total(), 3, "an event that was lost is given up");
+        assert!(start.elapsed() <= Duration::from_secs(300));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_before_a_retry_takes_the_retrys_causes() {
+        let queue = queue();
+        queue.add("a", &cause(1));
+        let item = queue.next().await.unwrap();
+        queue.failed(item);
+        queue.add("a", &cause(2));
+        let item = queue.next().await.unwrap();
+        assert_eq!((item.causes.total(), item.attempt), (2, 1));
+        queue.done(&item);
+        assert_eq!(queue.next().await.unwrap().causes.total(), 0, "the retry has nothing left to explain");
     }
 
     #[tokio::test(start_paused = true)]

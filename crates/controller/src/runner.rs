@@ -1,6 +1,6 @@
 //! Takes keys from a queue and runs a reconciler on them, inside the span that continues their causes.
 
-use crate::{Item, Key, WorkQueue};
+use crate::{Expectations, Item, Key, WorkQueue};
 use service_kit::{OnFailure, Shutdown, Supervisor};
 use std::fmt::Display;
 use std::hash::Hash;
@@ -70,16 +70,19 @@ pub fn run<E: Display>(
     supervisor: &Supervisor,
     shutdown: &Shutdown,
 ) {
-    let origin = move |key: &Key, _: &Causes| Origin { last_known: last_known(key), steps: controller.steps };
+    let origin = move |key: &Key, _: &Causes| Some(Origin { last_known: last_known(key), steps: controller.steps });
     run_as(controller, queue, origin, reconcile, supervisor, shutdown);
 }
 
 /// The same for keys of any type, and for controllers whose runs are one step or another, depending on what caused them: `origin` decides
 /// instead of [`Controller::steps`].
+///
+/// `None` from `origin` says that the caches do not show yet what the key's last run did. The run is postponed, with all its causes, until
+/// the key is added again, as the missing events will do; or for [`Expectations::GIVE_UP`], if one of them was lost.
 pub fn run_as<T: RunKey, E: Display>(
     controller: Controller,
     queue: WorkQueue<T>,
-    origin: impl Fn(&T, &Causes) -> Origin + Send + Sync + 'static,
+    origin: impl Fn(&T, &Causes) -> Option<Origin> + Send + Sync + 'static,
     reconcile: impl AsyncFnShared<T, E>,
     supervisor: &Supervisor,
     shutdown: &Shutdown,
@@ -91,7 +94,11 @@ pub fn run_as<T: RunKey, E: Display>(
         let shutdown = shutdown.clone();
         supervisor.spawn(format!("{} worker {worker}", controller.name), OnFailure::StopService, async move {
             while let Some(item) = queue.next().await {
-                let span = span(&controller, &item, origin(&item.key, &item.causes));
+                let Some(origin) = origin(&item.key, &item.causes) else {
+                    queue.postpone(item, Expectations::GIVE_UP);
+                    continue;
+                };
+                let span = span(&controller, &item, origin);
                 let result = reconcile.call(item.key.clone(), item.causes.clone()).instrument(span.clone()).await;
                 finish(&controller, &queue, item, result, &span);
                 if shutdown.is_triggered() {

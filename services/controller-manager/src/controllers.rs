@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::context::{Context, Start};
-use crate::{deployment, replicaset};
+use crate::{deployment, garbagecollector, replicaset};
 
 /// A controller by its Kubernetes name, and how it is registered.
 struct Entry {
@@ -22,6 +22,12 @@ const ALL: &[Entry] = &[
         name: "replicaset-controller",
         register: |context, settings| {
             replicaset::controller::register(context, settings.concurrency.concurrent_replicaset_syncs)
+        },
+    },
+    Entry {
+        name: "garbage-collector-controller",
+        register: |context, settings| {
+            garbagecollector::controller::register(context, settings.concurrency.concurrent_gc_syncs)
         },
     },
 ];

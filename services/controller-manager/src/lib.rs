@@ -20,9 +20,12 @@ pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod deployment;
+pub mod garbagecollector;
 pub mod informers;
+pub mod kinds;
 pub mod origin;
 pub mod replicaset;
+pub mod written;
 
 pub use config::{Config, ConfigError};
 

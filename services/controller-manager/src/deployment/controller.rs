@@ -10,6 +10,7 @@ use crate::claim::{CONTROLLER, by_controller, candidates, claim, controlled};
 use crate::context::{Context, Start};
 use crate::origin::{Marks, echo, origin, sign};
 use crate::replicaset::controller::is_namespace_terminating;
+use crate::written::Written;
 use api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use api::controller_ref::controller_of;
 use api::core::v1::Pod;
@@ -36,6 +37,10 @@ struct Deployments {
     pods: Cache<Pod>,
     deployments_api: Api<Deployment>,
     sets_api: Api<ReplicaSet>,
+    /// Deployments, by themselves.
+    written: Written,
+    /// ReplicaSets, by their Deployments.
+    written_sets: Written,
     marks: Marks<Intent>,
     recorder: Recorder,
     clock: Clock,
@@ -50,6 +55,8 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         pods: context.informers.of().cache(),
         deployments_api: context.api(),
         sets_api: context.api(),
+        written: Written::default(),
+        written_sets: Written::default(),
         marks: Marks::default(),
         recorder: context.recorder("deployment-controller"),
         clock: context.clock.clone(),
@@ -82,7 +89,9 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
     Box::new(move || {
         let queue = this.queue.clone();
         let of = Arc::clone(&this);
-        let origin = move |key: &Key, causes: &Causes| origin(&of.deployments, key, of.steps(key, causes));
+        let origin = move |key: &Key, causes: &Causes| {
+            of.sees_its_writes(key).then(|| origin(&of.deployments, key, of.steps(key, causes)))
+        };
         let reconcile = move |key: Key, _: Causes| {
             let this = Arc::clone(&this);
             async move { Box::pin(this.reconcile(&key)).await }
@@ -148,6 +157,11 @@ impl Deployments {
         if self.deployments.get(&key).is_some_and(|deployment| is_recreate(&deployment)) {
             self.queue.add(key, &echo(cause));
         }
+    }
+
+    /// Whether the caches show what the last run of this Deployment did.
+    fn sees_its_writes(&self, key: &Key) -> bool {
+        self.written.is_shown(key, &self.deployments) && self.written_sets.is_shown(key, &self.sets)
     }
 
     fn steps(&self, key: &Key, causes: &Causes) -> RunSteps {
@@ -216,6 +230,7 @@ impl Deployments {
         sign(&mut set);
         match self.sets_api.create(&set).await {
             Ok(created) => {
+                self.written_sets.created(&Key::of(deployment), &created);
                 let size = created.spec.replicas.unwrap_or(0);
                 if size > 0 {
                     self.scaled(deployment, &created.metadata.name, 0, size);
@@ -248,7 +263,7 @@ impl Deployments {
         if from != to {
             sign(&mut replica_set);
         }
-        self.sets_api.update(&replica_set).await?;
+        self.written_sets.changed(&Key::of(deployment), &self.sets_api.update(&replica_set).await?);
         if from != to {
             self.scaled(deployment, &replica_set.metadata.name, from, to);
         }
@@ -291,9 +306,12 @@ impl Deployments {
         }
         if let Some(status) = status {
             // On the revision that this run's own patch made, or the one that it was decided on.
-            let mut changed = newest.unwrap_or_else(|| deployment.clone());
+            let mut changed = newest.take().unwrap_or_else(|| deployment.clone());
             changed.status = status;
-            self.deployments_api.update_status(&changed).await?;
+            newest = Some(self.deployments_api.update_status(&changed).await?);
+        }
+        if let Some(newest) = newest {
+            self.written.changed(&Key::of(deployment), &newest);
         }
         Ok(())
     }

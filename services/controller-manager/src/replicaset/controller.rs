@@ -11,6 +11,7 @@ use super::slow_start::slow_start;
 use crate::claim::{self, CONTROLLER, by_controller, candidates, claim, controlled};
 use crate::context::{Context, Start};
 use crate::origin::{Marks, echo, origin, sign};
+use crate::written::Written;
 use api::apps::v1::ReplicaSet;
 use api::controller_ref::controller_of;
 use api::core::v1::Pod;
@@ -42,7 +43,10 @@ struct ReplicaSets {
     pods: Cache<Pod>,
     sets_api: Api<ReplicaSet>,
     pods_api: Api<Pod>,
+    /// Pods that were created or deleted.
     expectations: Expectations,
+    /// Statuses.
+    written: Written,
     marks: Marks<Why>,
     recorder: Recorder,
     clock: Clock,
@@ -57,6 +61,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         sets_api: context.api(),
         pods_api: context.api(),
         expectations: Expectations::new(),
+        written: Written::default(),
         marks: Marks::default(),
         recorder: context.recorder("replicaset-controller"),
         clock: context.clock.clone(),
@@ -85,7 +90,9 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
     Box::new(move || {
         let queue = this.queue.clone();
         let of = Arc::clone(&this);
-        let origin = move |key: &Key, causes: &Causes| origin(&of.sets, key, of.steps(key, causes));
+        let origin = move |key: &Key, causes: &Causes| {
+            of.sees_its_writes(key).then(|| origin(&of.sets, key, of.steps(key, causes)))
+        };
         let reconcile = move |key: Key, causes: Causes| {
             let this = Arc::clone(&this);
             async move { Box::pin(this.reconcile(&key, &causes)).await }
@@ -191,6 +198,11 @@ impl ReplicaSets {
         (!is_another).then_some(key)
     }
 
+    /// Whether the caches show what the last run of this ReplicaSet did.
+    fn sees_its_writes(&self, key: &Key) -> bool {
+        self.expectations.satisfied(key) && self.written.is_shown(key, &self.sets)
+    }
+
     fn steps(&self, key: &Key, causes: &Causes) -> RunSteps {
         match self.marks.of(key, causes) {
             Some(Why::Intent) => RunSteps {
@@ -215,10 +227,6 @@ fn matters(old: &Pod, new: &Pod) -> bool {
 impl ReplicaSets {
     async fn reconcile(&self, key: &Key, causes: &Causes) -> Result<Outcome, Error> {
         let Some(set) = self.sets.get(key) else { return Ok(Outcome::Done) };
-        // The events that are still to come queue the ReplicaSet again. One that was lost is given up some day.
-        if !self.expectations.satisfied(key) {
-            return Ok(Outcome::After(Expectations::GIVE_UP));
-        }
         let selector = Selector::of(set.spec.selector.as_ref()).map_err(Error::internal)?;
         let (active, others): (Vec<_>, Vec<_>) =
             candidates(&self.pods, &set.metadata).into_iter().partition(|pod| is_active(pod));
@@ -240,7 +248,7 @@ impl ReplicaSets {
         if let Some(status) = plan.status(&set, failure, now) {
             let mut changed = (*set).clone();
             changed.status = status;
-            self.sets_api.update_status(&changed).await?;
+            self.written.changed(key, &self.sets_api.update_status(&changed).await?);
         }
         match failed {
             Some((_, error)) => Err(error),
