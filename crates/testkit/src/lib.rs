@@ -8,6 +8,8 @@ pub mod collector;
 pub mod etcd;
 pub mod journey;
 pub mod objects;
+pub mod pki;
+pub mod scripted;
 mod wait;
 
 pub use wait::eventually;
