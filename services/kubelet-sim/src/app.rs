@@ -4,7 +4,10 @@ mod compare;
 mod host;
 mod routing;
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::core::v1::{Node, Pod};
 use client::{Api, Client, Kubeconfig, Role};
@@ -12,13 +15,14 @@ use controller::Informer;
 use service_kit::metrics::prometheus_client::metrics::gauge::Gauge;
 use service_kit::supervisor::{STOP_WITHIN, TaskError};
 use service_kit::{Clock, Health, Listener, Metrics, OnFailure, Shutdown, Supervisor};
+use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use crate::Config;
 use crate::node::Heartbeat;
 use crate::pod::{ApiServer, PodChange};
 use crate::runtime::catalogue::Catalogue;
-use crate::runtime::virtual_engine::Journal;
+use crate::runtime::virtual_engine::{Journal, Recovered};
 use host::Process;
 use routing::Routes;
 
@@ -26,9 +30,7 @@ use routing::Routes;
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), TaskError> {
     let client = Client::new(&Kubeconfig::read(&config.kubeconfig)?.session(None)?)?.with_role(Role::Kubelet);
     let catalogue = Arc::new(catalogue(&config)?);
-    let root = config.root_dir();
-    let (journal, mut recovered) =
-        Journal::open(&root).map_err(|error| format!("cannot keep state in {}: {error}", root.display()))?;
+    let (journal, mut recovered) = open(&config.root_dir()).await?;
     let listener = Listener::bind(config.address(), "--secure-port").await?;
     let port = listener.local_addr().port();
 
@@ -107,6 +109,20 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), TaskError> {
     let ended = supervisor.wait(STOP_WITHIN).await;
     journal.flush().await;
     Ok(ended?)
+}
+
+/// Opens the journal. A predecessor that is still ending is waited for.
+async fn open(root: &Path) -> Result<(Journal, Recovered), TaskError> {
+    let patience = Instant::now() + Duration::from_secs(3);
+    loop {
+        match Journal::open(root) {
+            Ok(opened) => return Ok(opened),
+            Err(busy) if busy.kind() == ErrorKind::ResourceBusy && Instant::now() < patience => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => return Err(format!("cannot keep state in {}: {error}", root.display()).into()),
+        }
+    }
 }
 
 fn catalogue(config: &Config) -> Result<Catalogue, TaskError> {

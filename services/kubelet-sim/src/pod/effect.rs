@@ -19,16 +19,14 @@ pub(super) fn is_seen(action: &Action, result: &Ended, observed: &Observed) -> b
         Action::Start { container, attempt } => observed
             .latest(container)
             .is_some_and(|seen| seen.attempt > *attempt || (seen.attempt == *attempt && seen.state != State::Created)),
+        Action::Stop { id, .. } => !observed.containers.iter().any(|seen| seen.id == *id && seen.is_running()),
         Action::StopSandboxes(ids) => {
             !observed.sandboxes.iter().any(|sandbox| sandbox.ready && ids.contains(&sandbox.id))
         }
         Action::RemoveSandboxes(ids) => !observed.sandboxes.iter().any(|sandbox| ids.contains(&sandbox.id)),
         Action::RemoveContainer(id) => !observed.containers.iter().any(|container| container.id == *id),
-        Action::MountVolumes
-        | Action::PreStop { .. }
-        | Action::Stop { .. }
-        | Action::DeletePod
-        | Action::Terminate(_)
-        | Action::Note(_) => true,
+        Action::MountVolumes | Action::PreStop { .. } | Action::DeletePod | Action::Terminate(_) | Action::Note(_) => {
+            true
+        }
     }
 }

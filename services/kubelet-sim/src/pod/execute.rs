@@ -7,7 +7,7 @@ use api::core::v1::Pod;
 use controller::EventType::Warning;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use telemetry::span::{SpanExt, pod_worker, runtime};
+use telemetry::span::{ObjectRef, SpanExt, pod_worker, runtime};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
@@ -67,7 +67,7 @@ impl Executor<'_> {
             context.api.event(&pod, "", Warning, reason, message.clone());
             Err(Failure { kind: FailureKind::Setup, reason: reason.to_owned(), message })
         }
-        .instrument(runtime::run_sandbox())
+        .instrument(about(self.pod, runtime::run_sandbox()))
         .boxed()
     }
 
@@ -80,7 +80,7 @@ impl Executor<'_> {
                 Failure { kind: FailureKind::Setup, reason: "FailedMount".to_owned(), message }
             })
         }
-        .instrument(runtime::mount_volumes())
+        .instrument(about(self.pod, runtime::mount_volumes()))
         .boxed()
     }
 
@@ -103,6 +103,7 @@ impl Executor<'_> {
             Role::Main => runtime::container(name, slot.index),
             Role::Init | Role::Sidecar => runtime::init_container(name, slot.index),
         };
+        let span = about(self.pod, span);
         let keep = (slot.role == Role::Init).then(|| span.clone());
         (async move { launch.run().await }.instrument(span).boxed(), keep)
     }
@@ -110,6 +111,7 @@ impl Executor<'_> {
     fn pre_stop(&self, name: &str, id: &str) -> BoxFuture<'static, Ended> {
         let Some(slot) = slot_of(&self.pod.spec, name) else { return gone() };
         let span = pod_worker::hook(pod_worker::Hook::PreStop, name, slot.stop_index(&self.pod.spec));
+        let span = about(self.pod, span);
         let (context, pod, container) = (Arc::clone(self.context), Arc::clone(self.pod), slot.spec.clone());
         let field = slot.field_path();
         let target = self.target(id);
@@ -132,11 +134,12 @@ impl Executor<'_> {
     /// TERM, and at the end of `timeout` KILL. The runtime does both; the second part is a span of its own.
     fn stop(&self, name: &str, id: &str, timeout: Duration, extended: bool) -> BoxFuture<'static, Ended> {
         let Some(slot) = slot_of(&self.pod.spec, name) else { return gone() };
-        let extension = extended.then(pod_worker::pre_stop_extension);
+        let extension = extended.then(|| about(self.pod, pod_worker::pre_stop_extension()));
         let (name, index, ending) = (name.to_owned(), slot.stop_index(&self.pod.spec), self.ending);
         let stop_span = || if ending { runtime::stop_container(&name, index) } else { runtime::stop_to_restart(&name) };
         let span = extension.as_ref().map_or_else(stop_span, |extension| extension.in_scope(stop_span));
-        let (context, id) = (Arc::clone(self.context), id.to_owned());
+        let span = about(self.pod, span);
+        let (context, pod, id) = (Arc::clone(self.context), Arc::clone(self.pod), id.to_owned());
         let stop = async move {
             let kill_at = Instant::now() + timeout;
             let kill = || if ending { runtime::kill_container(&name, index) } else { runtime::kill_to_restart(&name) };
@@ -145,7 +148,7 @@ impl Executor<'_> {
             let stopped = tokio::select! {
                 // First, because the runtime's deadline is the same moment.
                 biased;
-                () = sleep_until(kill_at) => stop.instrument(kill()).await,
+                () = sleep_until(kill_at) => stop.instrument(about(&pod, kill())).await,
                 stopped = &mut stop => stopped,
             };
             if let Ok(status) = context.runtime.containers.container_status(&id).await {
@@ -158,7 +161,7 @@ impl Executor<'_> {
 
     fn clean_up(&self, ids: &[String], remove: bool) -> BoxFuture<'static, Ended> {
         let (context, ids) = (Arc::clone(self.context), ids.to_vec());
-        let span = if remove { runtime::remove_sandbox() } else { Span::none() };
+        let span = if remove { about(self.pod, runtime::remove_sandbox()) } else { Span::none() };
         async move {
             for id in &ids {
                 let containers = &context.runtime.containers;
@@ -206,6 +209,13 @@ pub(super) fn target(context: &NodeContext, pod: &Pod, observed: &Observed, id: 
         _ => context.facts.host_ip.clone(),
     };
     Target { container_id: id.to_owned(), pod_ip }
+}
+
+/// A span that says which pod it is about, so that one pod's part of a trace can be told from another's.
+pub(super) fn about(pod: &Pod, span: Span) -> Span {
+    let meta = &pod.metadata;
+    span.object(&ObjectRef::pod(&meta.namespace, &meta.name, &meta.uid));
+    span
 }
 
 async fn network_ready(context: &NodeContext) -> Result<(), String> {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::env::{Addresses, environment};
+use super::execute::about;
 use super::handler::{self, Hook};
 use super::{NodeContext, config};
 use crate::cri;
@@ -159,7 +160,7 @@ impl Launch {
 
     async fn post_start(&self, slot: &Slot<'_>, id: &str) -> Result<(), Failure> {
         let Some(hook) = slot.lifecycle().and_then(|lifecycle| lifecycle.post_start.as_ref()) else { return Ok(()) };
-        let span = pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, slot.index);
+        let span = about(&self.pod, pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, slot.index));
         let target = Target { container_id: id.to_owned(), pod_ip: self.pod_ip.clone() };
         let ran = run_hook(&self.context, slot.spec, hook, &target, Purpose::PostStart).instrument(span.clone()).await;
         ran.map_err(|output| {

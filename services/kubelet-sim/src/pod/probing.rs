@@ -77,7 +77,8 @@ impl ProbeSpans {
         };
         let Some(slot) = slot_of(&pod.spec, &due.container).filter(|_| attempt == 0) else { return };
         let key = (due.container.clone(), due.kind);
-        self.open.entry(key).or_insert_with(|| pod_worker::probe(parent, kind, &due.container, slot.index));
+        let begin = || execute::about(pod, pod_worker::probe(parent, kind, &due.container, slot.index));
+        self.open.entry(key).or_insert_with(begin);
     }
 
     /// A probe failed once more.

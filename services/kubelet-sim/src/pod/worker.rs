@@ -465,13 +465,16 @@ impl Worker {
         }
     }
 
-    /// Whether the status will change again in a moment, because the pod is being brought up.
+    /// Whether the status will change again in a moment, because the pod is being brought up or stopped.
     fn on_its_way(&self) -> bool {
-        self.aborts.keys().any(Work::is_start_up)
+        self.aborts.keys().any(|work| work.is_start_up() || matches!(work, Work::Stop(..)))
     }
 
-    /// Whether the pod has arrived where it was going: it is ready, or over.
+    /// Whether the pod has arrived where it was going: it is ready, or over. A pod that is to end arrives when it is gone.
     fn has_arrived(&self) -> bool {
+        if self.memory.termination.as_ref().is_some_and(|termination| termination.why == Why::Deleted) {
+            return false;
+        }
         let over = matches!(self.pod.status.phase.as_str(), "Succeeded" | "Failed");
         over || api::pod_conditions::is_true(&self.pod.status, api::pod_conditions::READY)
     }

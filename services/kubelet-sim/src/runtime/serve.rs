@@ -189,3 +189,60 @@ impl ImageService for Served {
         Ok(Response::new(self.0.images.image_fs_info().await?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hyper_util::rt::TokioIo;
+    use service_kit::Clock;
+    use tonic::transport::{Endpoint, Server};
+
+    use super::*;
+    use crate::runtime::catalogue::Catalogue;
+    use crate::runtime::remote::RemoteRuntime;
+    use crate::runtime::virtual_engine::VirtualEngine;
+    use crate::runtime::{self, RuntimeService as _};
+
+    /// A client of the engine, over gRPC on a connection in memory.
+    async fn remote(engine: Arc<VirtualEngine>) -> RemoteRuntime {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (containers, images) = services(Runtime::of(engine));
+        let incoming = futures::stream::iter([Ok::<_, std::io::Error>(server)]);
+        tokio::spawn(Server::builder().add_service(containers).add_service(images).serve_with_incoming(incoming));
+        let mut client = Some(client);
+        let connector = tower::service_fn(move |_| {
+            let client = client.take().map(TokioIo::new);
+            async move { client.ok_or_else(|| std::io::Error::other("there is one connection")) }
+        });
+        RemoteRuntime::new(Endpoint::from_static("http://runtime").connect_with_connector(connector).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_runtime_behind_grpc_is_the_same_runtime() {
+        let engine = VirtualEngine::new("n1", Arc::new(Catalogue::built_in()), Clock::system(), None);
+        let remote = remote(engine).await;
+        assert_eq!(remote.version().await.unwrap().runtime_name, "virtual");
+        let network_config = Some(cri::NetworkConfig { pod_cidr: "10.244.0.0/24".to_owned() });
+        let runtime_config = Some(cri::RuntimeConfig { network_config });
+        remote.update_runtime_config(cri::UpdateRuntimeConfigRequest { runtime_config }).await.unwrap();
+
+        let mut events = remote.events().await.unwrap();
+        let metadata = cri::PodSandboxMetadata { name: "web".into(), uid: "u1".into(), ..Default::default() };
+        let config = cri::PodSandboxConfig { metadata: Some(metadata), ..Default::default() };
+        let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
+        let sandbox = remote.run_pod_sandbox(request).await.unwrap();
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(
+            (&event.container_id, event.container_event_type()),
+            (&sandbox, cri::ContainerEventType::ContainerStartedEvent)
+        );
+
+        let missing = remote.container_status("nobody").await.unwrap_err();
+        assert!(missing.is_not_found(), "errors keep their code: {missing}");
+        let image = cri::ImageSpec { image: "nginx".to_owned(), ..Default::default() };
+        assert_eq!(runtime::ImageService::image_status(&remote, image).await.unwrap(), None);
+        remote.remove_pod_sandbox(&sandbox).await.unwrap();
+        assert!(remote.list_pod_sandbox(None).await.unwrap().is_empty());
+    }
+}

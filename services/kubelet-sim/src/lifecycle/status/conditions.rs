@@ -12,6 +12,8 @@ use super::phase::exit_code;
 /// A condition's status with its reason and message; both empty when there is nothing to explain.
 type Truth = Result<&'static str, (&'static str, String)>;
 
+const ORDER: [&str; 5] = [READY_TO_START_CONTAINERS, INITIALIZED, READY, CONTAINERS_READY, POD_SCHEDULED];
+
 /// Sets the kubelet's conditions and leaves those of others.
 pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
     let sandbox_ready = input.observed.sandbox().is_some();
@@ -38,6 +40,8 @@ pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
         };
         set_condition(status, condition, input.now);
     }
+    // In Kubernetes' order, after those of others.
+    status.conditions.sort_by_key(|condition| ORDER.iter().position(|own| *own == condition.r#type));
 }
 
 fn initialized(status: &PodStatus, input: &Input<'_>) -> Truth {

@@ -115,7 +115,8 @@ impl Recovered {
 }
 
 impl Journal {
-    /// Opens or creates the journal in a directory, which it creates and locks: a second kubelet on it is refused.
+    /// Opens or creates the journal in a directory, which it creates and locks: a second kubelet on it is refused with
+    /// [`io::ErrorKind::ResourceBusy`].
     pub fn open(directory: &Path) -> io::Result<(Self, Recovered)> {
         fs::create_dir_all(directory)?;
         let lock = lock(directory)?;
@@ -154,7 +155,8 @@ impl Journal {
 fn lock(directory: &Path) -> io::Result<Flock<File>> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join("lock"))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        io::Error::other(format!("{} is in use by another kubelet; choose another --root-dir", directory.display()))
+        let problem = format!("{} is in use by another kubelet; choose another --root-dir", directory.display());
+        io::Error::new(io::ErrorKind::ResourceBusy, problem)
     })
 }
 
