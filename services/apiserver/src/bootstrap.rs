@@ -7,7 +7,7 @@
 use api::Resource;
 use api::core::v1::{Namespace, Service, ServicePort};
 use api::intstr::IntOrString;
-use api::meta::v1::{CreateOptions, ObjectMeta};
+use api::meta::v1::{CreateOptions, GetOptions, ObjectMeta};
 use api::scheduling::v1::PriorityClass;
 use tracing::info;
 
@@ -77,7 +77,14 @@ async fn create<K: Resource>(registries: &Registries, namespace: &str, mut objec
     let (kind, name) = (K::INFO.kind, object.metadata().name.clone());
     let user = UserInfo { name: "system:apiserver".to_owned(), groups: vec![MASTERS.to_owned()] };
     let ctx = RequestContext { user, ..RequestContext::default() };
-    match registries.of::<K>().create(&ctx, namespace, object, &CreateOptions::default()).await {
+    let registry = registries.of::<K>();
+    // Looked for first: a Service that exists would be refused for its address, before its name is even tried.
+    match registry.get(&ctx, namespace, &name, &GetOptions::default()).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error),
+    }
+    match registry.create(&ctx, namespace, object, &CreateOptions::default()).await {
         Ok(_) => {
             info!(kind, name, "created");
             Ok(())

@@ -73,3 +73,18 @@ async fn v1_a_service_keeps_its_address_until_its_type_needs_none() {
     let headless = server.create(service("headless", "None")).await;
     assert_eq!(headless.spec.cluster_ips, ["None"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_systems_objects_are_made_once_and_found_after_a_restart() {
+    let range = crate::config::ServiceCidr { network: "10.96.0.0".parse().unwrap(), prefix: 16 };
+    let store = MemoryStore::new();
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let server = Server::start_on(store.clone()).await;
+        crate::bootstrap::bootstrap(&server.registries, &range).await.unwrap();
+        let service: Service = server.get("default", "kubernetes").await.unwrap();
+        assert_eq!(service.spec.cluster_ip, "10.96.0.1");
+        made.push(service.metadata.uid);
+    }
+    assert_eq!(made[0], made[1]);
+}
