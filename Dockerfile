@@ -5,6 +5,7 @@ ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
+LABEL traceplane=
 WORKDIR /src
 COPY . .
 # An image that brings the programs along in /out needs no compiler; scripts/local-images makes one.
@@ -17,6 +18,7 @@ RUN test -d /out || { \
     && rm -rf target; }
 
 FROM ${BASE_IMAGE} AS base
+LABEL traceplane=
 COPY --from=build /out/tpctl /usr/local/bin/
 # `nobody` of most images without a distribution; a number, so that nothing has to know the name.
 USER 65532:65532

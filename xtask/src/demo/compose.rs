@@ -1,5 +1,6 @@
 //! The containers of docker-compose.yml, by whichever compose is installed: `docker compose` or docker-compose 1.29.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,15 +34,13 @@ impl Compose {
         let Some(program) = program() else { return Ok(None) };
         let folder = root().join("target/compose-test");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let overrides = vec![
+        let mut overrides = vec![
             ("COMPOSE_PROJECT_NAME", "traceplane-test".to_owned()),
             ("COMPOSE_FILE", "docker-compose.yml:docker-compose.local.yml".to_owned()),
             ("KUBECONFIG_FOLDER", folder.display().to_string()),
-            ("APISERVER_PORT", "26443".to_owned()),
-            ("ETCD_PORT", "22379".to_owned()),
-            ("OTLP_PORT", "24317".to_owned()),
-            ("JAEGER_PORT", "26686".to_owned()),
         ];
+        let names = ["APISERVER_PORT", "ETCD_PORT", "OTLP_PORT", "JAEGER_PORT"];
+        overrides.extend(names.into_iter().zip(free_ports()?).map(|(name, port)| (name, port.to_string())));
         Ok(Some(Compose { program, overrides, may_build: false }))
     }
 
@@ -122,6 +121,17 @@ impl Compose {
         let states = quiet(Command::new("docker").args(["inspect", "--format", format]).args(ids))?;
         Ok(states.lines().filter(|line| !is_well(line)).map(|line| line.trim_start_matches('/').to_owned()).collect())
     }
+}
+
+/// Ports that nobody listens on. All are held until all are known, so they differ.
+fn free_ports() -> Result<[u16; 4]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free");
+    let held = [bind()?, bind()?, bind()?, bind()?];
+    let mut ports = [0; 4];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 /// Judges a line of `docker inspect`: name, state, exit code, and health where it is checked.
