@@ -1,10 +1,11 @@
 //! The commands, and what is common to them: the runtime, telemetry, Ctrl-C, and how an error is shown.
 
-use crate::{cluster, health, pki};
+use crate::commands::{self, LocalCommand, ServerCommand};
+use crate::{cluster, failure, health, pki, session};
 use clap::{Args, Parser, Subcommand};
-use service_kit::chain::Chain;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A Kubernetes control plane that you can see through.
 #[derive(Debug, Parser)]
@@ -32,6 +33,25 @@ pub(crate) struct Global {
     /// Kubeconfig file; the one of the cluster in the state folder by default.
     #[arg(long, global = true, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one by default.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Namespace of objects that name none; the context's by default.
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// How long one request may take, such as 5s; 0 is as long as it takes.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = session::duration)]
+    pub(crate) request_timeout: Option<Duration>,
+    /// Say on stderr which trace the command has left.
+    #[arg(short, long, global = true, env = "TRACEPLANE_SHOW_TRACE", value_parser = clap::builder::FalseyValueParser::new())]
+    verbose: bool,
+}
+
+impl Global {
+    /// Whether the user wants to know the trace's id.
+    pub(crate) fn shows_trace(&self) -> bool {
+        self.verbose
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +66,10 @@ enum Command {
     Pki(pki::PkiArgs),
     /// Ask a server whether it is well, for health checks.
     Health(health::HealthArgs),
+    #[command(flatten)]
+    Server(ServerCommand),
+    #[command(flatten)]
+    Local(LocalCommand),
 }
 
 /// Runs a command to its end.
@@ -53,7 +77,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     service_kit::tls::install_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
+        Err(error) => return failure::report(&error.into()),
     };
     let global = cli.global;
     let result = runtime.block_on(async {
@@ -63,15 +87,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Command::Status => cluster::status(&global).await,
             Command::Pki(args) => pki::run(&global, &args),
             Command::Health(args) => health::run(&args).await,
+            Command::Server(command) => commands::run(&global, command).await,
+            Command::Local(command) => commands::run_local(command).await,
         }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => failure::report(&error),
     }
-}
-
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", Chain(error.as_ref()));
-    ExitCode::FAILURE
 }

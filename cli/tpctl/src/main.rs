@@ -2,9 +2,16 @@
 
 mod cli;
 mod cluster;
+mod commands;
+mod failure;
 mod health;
+mod manifest;
+mod objects;
 mod pki;
+mod print;
 mod progress;
+mod root_span;
+mod session;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,0 +1,149 @@
+//! The commands about objects and traces, one module each.
+//!
+//! A command that changes something begins a trace: its root span covers the command from the first request to the end of its wait, and every
+//! request is a child of it. Commands that only look leave no trace.
+
+mod annotate;
+mod api_resources;
+mod apply;
+mod completion;
+mod create;
+mod delete;
+mod describe;
+mod dry_run;
+mod events;
+mod get;
+mod key_values;
+mod label;
+mod patch;
+mod patience;
+mod rollout;
+mod scale;
+mod version;
+mod wait;
+
+use crate::cli::Global;
+use crate::failure::Interrupted;
+use crate::root_span::{self, RootSpan};
+use crate::session::Session;
+use anyhow::Result;
+use clap::Subcommand;
+use std::future::Future;
+
+/// Commands that need no server, or not the apiserver.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Print the kinds that can be named, and how.
+    ApiResources(api_resources::ApiResourcesArgs),
+    /// Print a shell's completion script.
+    #[command(long_about = completion::ABOUT)]
+    Completion(completion::CompletionArgs),
+    /// Print the version.
+    Version,
+}
+
+/// Commands that talk to the apiserver.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Create objects from files, or a Deployment, Namespace, ConfigMap or Secret from flags.
+    Create(create::CreateArgs),
+    /// Make objects what files say: created if missing, changed if different.
+    Apply(apply::ApplyArgs),
+    /// Show objects.
+    Get(get::GetArgs),
+    /// Show an object in detail, with what happened to it.
+    Describe(describe::DescribeArgs),
+    /// Delete objects, and wait until they are gone.
+    Delete(delete::DeleteArgs),
+    /// Set the number of replicas.
+    Scale(scale::ScaleArgs),
+    /// Wait until objects are in a state.
+    Wait(wait::WaitArgs),
+    /// Look at and steer the rollout of a Deployment.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    /// Set or remove labels.
+    Label(label::LabelArgs),
+    /// Set or remove annotations.
+    Annotate(annotate::AnnotateArgs),
+    /// Change fields of an object.
+    Patch(patch::PatchArgs),
+    /// List events, oldest first.
+    Events(events::EventsArgs),
+}
+
+/// Runs a local command.
+pub(crate) async fn run_local(command: LocalCommand) -> Result<()> {
+    let work = async {
+        match command {
+            LocalCommand::ApiResources(args) => api_resources::run(&args),
+            LocalCommand::Completion(args) => completion::run(&args),
+            LocalCommand::Version => version::run(),
+        }
+    };
+    until_interrupted(work).await
+}
+
+/// Runs a command against the apiserver.
+pub(crate) async fn run(global: &Global, command: ServerCommand) -> Result<()> {
+    let session = Session::open(global)?;
+    let traces = root_span::export(global);
+    let root = command.root_span().map(RootSpan::start);
+    let work = command.run(&session);
+    let outcome = match &root {
+        Some(root) => until_interrupted(root.around(work)).await,
+        None => until_interrupted(work).await,
+    };
+    if let Some(root) = root {
+        root.end(global, &outcome);
+    }
+    // Sends what is left, for a moment at most.
+    drop(traces);
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) => Err(session.explain(error).await),
+    }
+}
+
+async fn until_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        outcome = work => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+    }
+}
+
+impl ServerCommand {
+    /// The name of the root span, for commands that change something.
+    fn root_span(&self) -> Option<&'static str> {
+        match self {
+            ServerCommand::Create(args) => (!args.sends_nothing()).then_some("tpctl create"),
+            ServerCommand::Apply(args) => (!args.sends_nothing()).then_some("tpctl apply"),
+            ServerCommand::Delete(_) => Some("tpctl delete"),
+            ServerCommand::Scale(_) => Some("tpctl scale"),
+            ServerCommand::Rollout(command) => command.root_span(),
+            ServerCommand::Label(_) => Some("tpctl label"),
+            ServerCommand::Annotate(_) => Some("tpctl annotate"),
+            ServerCommand::Patch(_) => Some("tpctl patch"),
+            ServerCommand::Get(_) | ServerCommand::Describe(_) | ServerCommand::Wait(_) | ServerCommand::Events(_) => {
+                None
+            }
+        }
+    }
+
+    async fn run(self, session: &Session) -> Result<()> {
+        match self {
+            ServerCommand::Create(args) => create::run(session, args).await,
+            ServerCommand::Apply(args) => apply::run(session, &args).await,
+            ServerCommand::Get(args) => get::run(session, &args).await,
+            ServerCommand::Describe(args) => describe::run(session, &args).await,
+            ServerCommand::Delete(args) => delete::run(session, &args).await,
+            ServerCommand::Scale(args) => scale::run(session, &args).await,
+            ServerCommand::Wait(args) => wait::run(session, &args).await,
+            ServerCommand::Rollout(command) => rollout::run(session, &command).await,
+            ServerCommand::Label(args) => label::run(session, &args).await,
+            ServerCommand::Annotate(args) => annotate::run(session, &args).await,
+            ServerCommand::Patch(args) => patch::run(session, &args).await,
+            ServerCommand::Events(args) => events::run(session, &args).await,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! From the command line to a connection: which server, which identity, which namespace.
+
+use crate::cli::Global;
+use crate::failure::Unreachable;
+use crate::objects::{ObjectApi, api_of};
+use anyhow::{Context, Result};
+use api::{KindInfo, Reason};
+use client::{Client, Kubeconfig};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long the check may take whether anything listens where the server should be.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// What every command about objects works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// The connection; made at the first call.
+    pub(crate) client: Client,
+    /// The namespace of what names none.
+    pub(crate) namespace: String,
+    /// Whether the user asked for that namespace.
+    pub(crate) namespace_is_explicit: bool,
+    /// How long one request may take; `None`: as long as it takes.
+    timeout: Option<Duration>,
+}
+
+impl Session {
+    /// Reads the kubeconfig. Nothing is sent yet.
+    pub(crate) fn open(global: &Global) -> Result<Session> {
+        let session = Kubeconfig::read(&kubeconfig(global))?.session(global.context.as_deref())?;
+        Ok(Session {
+            client: Client::new(&session)?,
+            namespace: global.namespace.clone().unwrap_or(session.namespace),
+            namespace_is_explicit: global.namespace.is_some(),
+            timeout: global.request_timeout.filter(|timeout| !timeout.is_zero()),
+        })
+    }
+
+    /// The objects of a kind.
+    pub(crate) fn api(&self, kind: &'static KindInfo) -> Box<dyn ObjectApi> {
+        api_of(kind, self.client.clone(), self.timeout)
+    }
+
+    /// The namespace in which an object of this kind is looked for: ours, or none for cluster-wide kinds.
+    pub(crate) fn namespace_of(&self, kind: &KindInfo) -> &str {
+        if kind.namespaced { &self.namespace } else { "" }
+    }
+
+    /// Tells a server that is away from one that answers that it cannot do something now, by trying to connect.
+    pub(crate) async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let unavailable = |e: &api::Error| matches!(e.reason, Reason::ServiceUnavailable | Reason::Timeout);
+        let Some(refused) = error.downcast_ref::<api::Error>().filter(|e| unavailable(e)) else { return error };
+        let Ok(uri) = self.client.server().parse::<http::Uri>() else { return error };
+        let (Some(host), port) = (uri.host(), uri.port_u16().unwrap_or(443)) else { return error };
+        let connect = TcpStream::connect((host.trim_matches(['[', ']']), port));
+        match tokio::time::timeout(PROBE, connect).await {
+            Ok(Ok(_)) => error,
+            _ => Unreachable { server: self.client.server().to_owned(), why: refused.message.clone() }.into(),
+        }
+    }
+}
+
+/// The namespace of commands that need no server: from the flag, the kubeconfig, or "default".
+pub(crate) fn namespace(global: &Global) -> String {
+    let configured = || {
+        let config = Kubeconfig::read(&kubeconfig(global)).ok()?;
+        let name = global.context.as_ref().unwrap_or(&config.current_context);
+        let context = config.contexts.iter().find(|context| context.name == *name)?;
+        Some(context.content.namespace.clone()).filter(|namespace| !namespace.is_empty())
+    };
+    global.namespace.clone().or_else(configured).unwrap_or_else(|| "default".to_owned())
+}
+
+fn kubeconfig(global: &Global) -> PathBuf {
+    global.kubeconfig.clone().unwrap_or_else(|| global.state_dir.join("admin.kubeconfig"))
+}
+
+/// A duration as kubectl takes it: `30s`, `1m30s`, `500ms`, or a plain number of seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration> {
+    let refuse = || format!("{text:?} is not a duration; write it like 30s, 1m30s or 500ms");
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).with_context(refuse);
+    }
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').with_context(refuse)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let seconds = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => anyhow::bail!(refuse()),
+        };
+        let number: f64 = number.parse().with_context(refuse)?;
+        total += Duration::try_from_secs_f64(number * seconds).with_context(refuse)?;
+        rest = after;
+    }
+    if text.is_empty() { anyhow::bail!(refuse()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+impl Session {
+    /// A session that reaches nobody, for tests of what happens before anything is sent. Needs a runtime.
+    pub(crate) fn for_tests(namespace: &str) -> Session {
+        use base64::Engine as _;
+        use client::{Cluster, Context, Named, User};
+        service_kit::tls::install_provider();
+        let authority = crate::pki::Authority::generate().expect("an authority can be made");
+        let ca = base64::engine::general_purpose::STANDARD.encode(authority.certificate_pem());
+        let cluster = Cluster {
+            server: "https://127.0.0.1:1".to_owned(),
+            certificate_authority_data: Some(ca),
+            ..Cluster::default()
+        };
+        let name = "test".to_owned();
+        let context = Context { cluster: name.clone(), user: name.clone(), ..Context::default() };
+        let config = Kubeconfig {
+            clusters: vec![Named { name: name.clone(), content: cluster }],
+            users: vec![Named { name: name.clone(), content: User::default() }],
+            contexts: vec![Named { name: name.clone(), content: context }],
+            current_context: name,
+            ..Kubeconfig::default()
+        };
+        let session = config.session(None).expect("it is complete");
+        Session {
+            client: Client::new(&session).expect("the address is valid"),
+            namespace: namespace.to_owned(),
+            namespace_is_explicit: false,
+            timeout: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        for (text, milliseconds) in [
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("500ms", 500),
+            ("0", 0),
+            ("5", 5_000),
+            ("2h", 7_200_000),
+            ("1.5s", 1_500),
+        ] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(milliseconds), "{text}");
+        }
+        for text in ["", "soon", "3x", "s", "-1s"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+}
