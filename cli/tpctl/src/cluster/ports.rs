@@ -21,6 +21,10 @@ pub(crate) struct Ports {
     pub(crate) kubelets: Vec<u16>,
 }
 
+/// Where free ports are looked for, and how often.
+const FREE: std::ops::Range<u16> = 10_000..30_000;
+const ATTEMPTS: usize = 2_000;
+
 /// How ports are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PortChoice {
@@ -86,10 +90,19 @@ impl Ports {
     }
 
     fn free(kubelets: usize) -> Result<Ports> {
-        // All are held at once, so that no two are the same.
-        let held = (0..9 + kubelets)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .collect::<std::io::Result<Vec<_>>>()?;
+        // Below the range from which the kernel takes ports for outgoing connections: those come and go at any time.
+        let mut held = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let port = rand::random_range(FREE);
+            held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+            if held.len() == 9 + kubelets {
+                break;
+            }
+        }
+        if held.len() < 9 + kubelets {
+            bail!("no {} free ports were found between {} and {}", 9 + kubelets, FREE.start, FREE.end);
+        }
+        // All were held at once, so no two are the same.
         let ports = held.iter().map(|l| Ok(l.local_addr()?.port())).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Ports {
             etcd_client: ports[0],

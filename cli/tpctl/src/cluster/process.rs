@@ -52,14 +52,14 @@ pub(crate) fn start(state: &Path, launch: &Launch) -> Result<Started> {
 }
 
 impl Started {
-    /// Why the process has ended, if it has: the end of its log.
+    /// Why the process has ended, if it has: the last line of its log.
     pub(crate) fn failure(&mut self, state: &Path) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         let log = log_path(state, &self.record.name);
         let text = fs::read_to_string(&log).unwrap_or_default();
-        let last: Vec<&str> = text.lines().rev().take(5).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
-        Some(format!("{} ended ({status}); the end of {}:\n  {}", self.record.name, log.display(), last.join("\n  ")))
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it wrote nothing");
+        let last = last.strip_prefix("error: ").unwrap_or(last);
+        Some(format!("{} ended ({status}): {last} (its log is {})", self.record.name, log.display()))
     }
 }
 
