@@ -39,6 +39,7 @@ struct Check {
     scope: Scope,
     probe: Box<dyn Fn() -> BoxFuture<'static, CheckResult> + Send + Sync>,
     /// The last answer, to log changes only.
+    /// True at first: a check that does not pass yet is no news, one that has passed and fails is.
     was_failing: AtomicBool,
 }
 
@@ -127,7 +128,7 @@ impl Health {
         Fut: Future<Output = CheckResult> + Send + 'static,
     {
         let probe = Box::new(move || check().boxed());
-        let check = Check { name, scope, probe, was_failing: AtomicBool::new(false) };
+        let check = Check { name, scope, probe, was_failing: AtomicBool::new(true) };
         self.checks.write().push(Arc::new(check));
     }
 
@@ -157,7 +158,7 @@ impl Check {
         let failing = result.is_err();
         if self.was_failing.swap(failing, Ordering::Relaxed) != failing {
             match &result {
-                Ok(()) => info!(check = self.name, "health check passes again"),
+                Ok(()) => info!(check = self.name, "health check passes"),
                 Err(reason) => warn!(check = self.name, reason, "health check fails"),
             }
         }
