@@ -1,10 +1,16 @@
 //! A cache that follows the apiserver, and handlers that hear of every change.
+//!
+//! Guarantees to a handler: it hears of an object first by [`Change::Added`] and last by [`Change::Removed`], with its states between them in
+//! the order in which they were written, some perhaps left out, none repeated. The cache has what it is told. Once
+//! [`Informer::synced`] returns it has heard of everything that existed at the start. Between objects there is no order; a name that was used
+//! anew is another object.
 
 use crate::reflector::{Delta, Selection, reflect};
 use crate::{Cache, Key};
 use api::Resource;
 use client::Api;
 use service_kit::{OnFailure, Shutdown, Supervisor};
+use std::collections::HashSet;
 use std::sync::Arc;
 use telemetry::Cause;
 use tokio::sync::watch;
@@ -94,7 +100,7 @@ impl<K: Resource> InformerBuilder<K> {
         self
     }
 
-    /// Calls `handler` for every change, after the cache has it, in the order of changes. It must not block: it adds keys to queues.
+    /// Calls `handler` for every change, after the cache has it. It must not block: it adds keys to queues.
     pub fn on_change(mut self, handler: impl FnMut(&Change<K>, &Cause) + Send + 'static) -> Self {
         self.add_handler(handler);
         self
@@ -117,33 +123,16 @@ impl<K: Resource> InformerBuilder<K> {
 
     /// Starts watching, until shutdown.
     pub fn start(self, supervisor: &Supervisor, shutdown: &Shutdown) -> Informer<K> {
-        let InformerBuilder { api, selection, cache, mut handlers } = self;
+        let InformerBuilder { api, selection, cache, handlers } = self;
         let (synced_in, synced) = watch::channel(false);
         let informer = Informer { cache: cache.clone(), synced };
-        let shutdown = shutdown.clone();
+        let (mut teller, shutdown) = (Teller { cache, handlers }, shutdown.clone());
         supervisor.spawn(format!("{} informer", K::INFO.plural), OnFailure::StopService, async move {
-            let mut tell = |change: Change<K>, cause: &Cause| {
-                for handler in &mut handlers {
-                    handler(&change, cause);
-                }
-            };
             reflect(api, selection, shutdown, |delta| match delta {
-                Delta::Applied(new, cause) => match cache.put(Arc::clone(&new), cause.clone()) {
-                    // A relist tells what is known already.
-                    Some(old) if old.metadata().resource_version == new.metadata().resource_version => {}
-                    Some(old) => tell(Change::Updated { old, new }, &cause),
-                    None => tell(Change::Added(new), &cause),
-                },
-                Delta::Removed(last, cause) => {
-                    cache.remove(&Key::of(&*last));
-                    tell(Change::Removed(last), &cause);
-                }
+                Delta::Applied(object, cause) => teller.applied(object, cause),
+                Delta::Removed(object, cause) => teller.removed(&object, cause),
                 Delta::Filled(existing) => {
-                    for key in cache.keys().iter().filter(|key| !existing.contains(key)) {
-                        if let Some(last) = cache.remove(key) {
-                            tell(Change::Removed(last), &Cause::default());
-                        }
-                    }
+                    teller.only(&existing);
                     synced_in.send_replace(true);
                 }
             })
@@ -151,4 +140,62 @@ impl<K: Resource> InformerBuilder<K> {
         });
         informer
     }
+}
+
+/// Brings the cache up to date, then tells the handlers what that changed; what changes nothing is not told.
+struct Teller<K> {
+    cache: Cache<K>,
+    handlers: Vec<Handler<K>>,
+}
+
+impl<K: Resource> Teller<K> {
+    fn applied(&mut self, new: Arc<K>, cause: Cause) {
+        let key = Key::of(&*new);
+        match self.cache.get(&key) {
+            // A relist tells what is known already.
+            Some(old) if is_same_write(&*old, &*new) => {}
+            // The name was used anew while nobody looked. To handlers these are two objects.
+            Some(old) if old.metadata().uid != new.metadata().uid => {
+                self.cache.remove(&key);
+                self.tell(&Change::Removed(old), &Cause::default());
+                self.cache.put(Arc::clone(&new), cause.clone());
+                self.tell(&Change::Added(new), &cause);
+            }
+            Some(old) => {
+                self.cache.put(Arc::clone(&new), cause.clone());
+                self.tell(&Change::Updated { old, new }, &cause);
+            }
+            None => {
+                self.cache.put(Arc::clone(&new), cause.clone());
+                self.tell(&Change::Added(new), &cause);
+            }
+        }
+    }
+
+    /// `last` may be newer than what the cache had: it is as it was when it was removed.
+    fn removed(&mut self, last: &Arc<K>, cause: Cause) {
+        if self.cache.remove(&Key::of(&**last)).is_some() {
+            self.tell(&Change::Removed(Arc::clone(last)), &cause);
+        }
+    }
+
+    /// Nothing else exists.
+    fn only(&mut self, existing: &HashSet<Key>) {
+        for key in self.cache.keys().iter().filter(|key| !existing.contains(key)) {
+            if let Some(last) = self.cache.remove(key) {
+                self.tell(&Change::Removed(last), &Cause::default());
+            }
+        }
+    }
+
+    fn tell(&mut self, change: &Change<K>, cause: &Cause) {
+        for handler in &mut self.handlers {
+            handler(change, cause);
+        }
+    }
+}
+
+fn is_same_write<K: Resource>(old: &K, new: &K) -> bool {
+    let (old, new) = (old.metadata(), new.metadata());
+    !new.resource_version.is_empty() && old.resource_version == new.resource_version && old.uid == new.uid
 }
