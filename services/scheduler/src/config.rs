@@ -24,14 +24,6 @@ pub struct Config {
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
     pub kubeconfig: PathBuf,
 
-    /// Health and metrics.
-    #[command(flatten)]
-    pub ops: OpsArgs,
-
-    /// The identity of that port; without one it speaks plain text.
-    #[command(flatten)]
-    pub tls: TlsServingArgs,
-
     /// Which pods to schedule: those whose spec.schedulerName is this.
     #[arg(long, value_name = "NAME", env = "TRACEPLANE_SCHEDULER_NAME", default_value = "default-scheduler")]
     pub scheduler_name: String,
@@ -65,6 +57,14 @@ pub struct Config {
     /// How long pods wait.
     #[command(flatten)]
     pub queue: QueueArgs,
+
+    /// Health and metrics.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+
+    /// The identity of that port; without one it speaks plain text.
+    #[command(flatten)]
+    pub tls: TlsServingArgs,
 }
 
 /// Flags of the election.

@@ -36,3 +36,8 @@ mod testing;
 
 pub use app::{Handle, StartError, serve};
 pub use config::Config;
+
+/// Compiles the plugin that `docs/scheduler.md` shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/scheduler.md")]
+struct Documentation;

@@ -29,19 +29,25 @@ pub fn best<'s>(
     let span = extension_point(ExtensionPoint::Score);
     span.in_scope(|| {
         let mut totals = vec![0_i64; feasible.len()];
+        let mut scored = Vec::new();
         let scorers = if chooses { framework.scorers(state) } else { Vec::new() };
         for (plugin, weight) in scorers {
             let mut scores: Vec<_> = feasible.iter().map(|node| plugin.score(state, pod, node, snapshot)).collect();
             plugin.normalize(&mut scores);
-            totals.iter_mut().zip(scores).for_each(|(total, score)| *total += weight * score);
-            scheduling::verdict(&span, plugin.name(), "Success", feasible.len(), "");
+            totals.iter_mut().zip(&scores).for_each(|(total, score)| *total += weight * score);
+            scored.push((plugin.name(), weight, scores));
         }
-        let chosen = highest(&totals, rng).map(|index| feasible[index]);
-        if let Some(node) = chosen {
-            span.attr(attr::K8S_NODE_NAME, node.name().to_string());
+        let index = highest(&totals, rng)?;
+        let chosen = feasible[index];
+        if !span.is_disabled() {
+            for (plugin, weight, scores) in scored {
+                let message = format!("{} scores {} of 100, weight {weight}", chosen.name(), scores[index]);
+                scheduling::verdict(&span, plugin, "Success", feasible.len(), &message);
+            }
+            span.attr(attr::K8S_NODE_NAME, chosen.name().to_string());
+            scheduling::nodes(&span, feasible.len(), 1);
         }
-        scheduling::nodes(&span, feasible.len(), usize::from(chosen.is_some()));
-        chosen
+        Some(chosen)
     })
 }
 

@@ -40,6 +40,8 @@ use crate::scheduler::{Algorithm, Scheduler};
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod extension_points;
+#[cfg(test)]
 mod tests;
 
 /// The message of a gated pod's condition, as Kubernetes words it.

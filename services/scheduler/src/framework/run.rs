@@ -40,9 +40,14 @@ impl Framework {
             let mut only: Option<BTreeSet<String>> = None;
             let mut limiting = Vec::new();
             for plugin in &self.points.pre_filter {
-                match noted(&span, "PreFilter", plugin.name(), plugin.pre_filter(state, pod, snapshot))? {
-                    PreFiltered::Proceed => {}
-                    PreFiltered::Skip => state.skip_filter(plugin.name()),
+                let answer = plugin.pre_filter(state, pod, snapshot);
+                if answer == Ok(PreFiltered::Skip) {
+                    verdict(&span, plugin.name(), "Skip", 0, "");
+                    state.skip_filter(plugin.name());
+                    continue;
+                }
+                match noted(&span, "PreFilter", plugin.name(), answer)? {
+                    PreFiltered::Proceed | PreFiltered::Skip => {}
                     PreFiltered::Only(nodes) => {
                         limiting.push(plugin.name());
                         let both = match only {
