@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::context::{Context, Start};
-use crate::{deployment, garbagecollector, replicaset};
+use crate::{deployment, endpoints, endpointslice, garbagecollector, replicaset};
 
 /// A controller by its Kubernetes name, and how it is registered.
 struct Entry {
@@ -28,6 +28,18 @@ const ALL: &[Entry] = &[
         name: "garbage-collector-controller",
         register: |context, settings| {
             garbagecollector::controller::register(context, settings.concurrency.concurrent_gc_syncs)
+        },
+    },
+    Entry {
+        name: "endpointslice-controller",
+        register: |context, settings| {
+            endpointslice::controller::register(context, settings.concurrency.concurrent_service_endpoint_syncs)
+        },
+    },
+    Entry {
+        name: "endpoints-controller",
+        register: |context, settings| {
+            endpoints::controller::register(context, settings.concurrency.concurrent_endpoint_syncs)
         },
     },
 ];

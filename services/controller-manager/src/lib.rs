@@ -20,6 +20,8 @@ pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
 pub mod garbagecollector;
 pub mod informers;
 pub mod kinds;
