@@ -179,7 +179,11 @@ impl<K: Resource> Api<K> {
             object: object.clone(),
             options: Some(UpdateOptions::default()),
         };
-        let call = self.call_in(&namespace, method, &object.metadata().name, false);
+        let mut call = self.call_in(&namespace, method, &object.metadata().name, false);
+        if let (Some(trace), true) = (&mut call.trace, object.metadata().deletion_timestamp.is_some()) {
+            // What a kubelet reports of a pod's end is no step of its creation.
+            trace.detail.from_kubelet = false;
+        }
         self.client.unary(call, request).await
     }
 

@@ -124,9 +124,19 @@ impl Trace {
         steps.iter().map(|step| step.pattern().into_owned()).filter(|id| !present.contains(id)).collect()
     }
 
-    /// The part of the trace that is about one pod.
+    /// The part of the trace that is about one pod: the spans that name it, and those below them that name no other.
     pub fn about_pod(&self, name: &str) -> Trace {
-        let spans = self.spans.iter().filter(|span| span.attribute(attr::K8S_POD_NAME) == name).cloned().collect();
+        let by_id: HashMap<&str, &Span> = self.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+        let pod_of = |span: &Span| -> Option<String> {
+            let mut span = span;
+            loop {
+                if let Some(pod) = span.attributes.get(attr::K8S_POD_NAME) {
+                    return Some(pod.clone());
+                }
+                span = by_id.get(span.parent_id.as_str())?;
+            }
+        };
+        let spans = self.spans.iter().filter(|span| pod_of(span).as_deref() == Some(name)).cloned().collect();
         Trace::new(self.id.clone(), spans)
     }
 

@@ -84,7 +84,10 @@ impl<K: Resource> Registry<K> {
                     self.strategy().release(reservation).await;
                     return Ok(Some(Settled::written(&raw, current.object.revision)));
                 }
-                self.replace(ctx, current, raw, reservation).await
+                // What a kubelet reports of a pod's end is no step of its creation.
+                let ends = object.metadata().deletion_timestamp.is_some();
+                let step = ctx.steps.commit.filter(|step| !(ends && *step == Step::PodCreate6b));
+                self.replace(step, current, raw, reservation).await
             }
             Ok(Decision::Remove(last)) if dry_run => {
                 Ok(Some(Settled { removed: true, ..Settled::written(&last.encode_to_vec(), current.object.revision) }))
@@ -100,13 +103,13 @@ impl<K: Resource> Registry<K> {
 
     async fn replace(
         &self,
-        ctx: &RequestContext,
+        step: Option<Step>,
         current: &mut Current,
         raw: Bytes,
         reservation: Reservation,
     ) -> Result<Option<Settled<K>>, Error> {
         let (key, expected) = (current.object.key.clone(), current.object.revision);
-        let context = write_context(ctx.steps.commit);
+        let context = write_context(step);
         match self.store().update(&key, expected, envelope::<K>(raw.clone()), &context).await {
             Ok(revision) => {
                 let given_up = Reservation { taken: reservation.given_up, given_up: Vec::new() };
