@@ -7,6 +7,7 @@ use crate::controllers::{self, Selection, UnknownController};
 use clap::Parser;
 use client::{Kubeconfig, KubeconfigError, Session};
 use controller::Election;
+use service_kit::flags;
 use service_kit::ops::OpsArgs;
 use service_kit::tls::{TlsError, TlsServingArgs};
 use std::net::SocketAddr;
@@ -92,15 +93,15 @@ pub struct LeaderElectionArgs {
     pub leader_elect: bool,
 
     /// How long others wait after the last renewal that they saw.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = flags::duration)]
     pub leader_elect_lease_duration: Duration,
 
     /// How long the leader tries to renew before it gives up; less than the lease's duration.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = flags::duration)]
     pub leader_elect_renew_deadline: Duration,
 
     /// Time between two tries to take or renew the lease.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = flags::duration)]
     pub leader_elect_retry_period: Duration,
 
     /// Name of the lease.
@@ -127,31 +128,31 @@ pub struct LeaderElectionArgs {
 #[command(next_help_heading = "Concurrency")]
 pub struct ConcurrencyArgs {
     /// Deployments.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_DEPLOYMENT_SYNCS", default_value_t = 5, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_DEPLOYMENT_SYNCS", default_value_t = 5, value_parser = flags::at_least_one())]
     pub concurrent_deployment_syncs: usize,
 
     /// ReplicaSets.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_REPLICASET_SYNCS", default_value_t = 5, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_REPLICASET_SYNCS", default_value_t = 5, value_parser = flags::at_least_one())]
     pub concurrent_replicaset_syncs: usize,
 
     /// Objects of any kind that the garbage collector looks at.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_GC_SYNCS", default_value_t = 20, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_GC_SYNCS", default_value_t = 20, value_parser = flags::at_least_one())]
     pub concurrent_gc_syncs: usize,
 
     /// Services whose Endpoints are written.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_ENDPOINT_SYNCS", default_value_t = 5, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_ENDPOINT_SYNCS", default_value_t = 5, value_parser = flags::at_least_one())]
     pub concurrent_endpoint_syncs: usize,
 
     /// Services whose EndpointSlices are written.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_SERVICE_ENDPOINT_SYNCS", default_value_t = 5, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_SERVICE_ENDPOINT_SYNCS", default_value_t = 5, value_parser = flags::at_least_one())]
     pub concurrent_service_endpoint_syncs: usize,
 
     /// Namespaces that are being emptied.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NAMESPACE_SYNCS", default_value_t = 10, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NAMESPACE_SYNCS", default_value_t = 10, value_parser = flags::at_least_one())]
     pub concurrent_namespace_syncs: usize,
 
     /// Nodes, and as many pods that are about to be evicted.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NODE_SYNCS", default_value_t = 8, value_parser = positive())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NODE_SYNCS", default_value_t = 8, value_parser = flags::at_least_one())]
     pub concurrent_node_syncs: usize,
 }
 
@@ -160,15 +161,15 @@ pub struct ConcurrencyArgs {
 #[command(next_help_heading = "Nodes")]
 pub struct NodeArgs {
     /// How long a node may be silent before it counts as lost; several times the kubelet's lease renewal (10 s).
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_GRACE_PERIOD", default_value = "40s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_GRACE_PERIOD", default_value = "40s", value_parser = flags::duration)]
     pub node_monitor_grace_period: Duration,
 
     /// The same for a node that has never reported.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_STARTUP_GRACE_PERIOD", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_STARTUP_GRACE_PERIOD", default_value = "60s", value_parser = flags::duration)]
     pub node_startup_grace_period: Duration,
 
     /// How much later than that a silent node may be noticed.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_PERIOD", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_PERIOD", default_value = "5s", value_parser = flags::duration)]
     pub node_monitor_period: Duration,
 }
 
@@ -266,32 +267,6 @@ fn identity() -> String {
     format!("{}_{:016x}", host.unwrap_or_else(|| "localhost".to_owned()), rand::random::<u64>())
 }
 
-fn positive() -> impl clap::builder::TypedValueParser<Value = usize> {
-    clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
-}
-
-/// A duration as Go writes it: numbers with units, such as `40s` or `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || "must be a duration such as 40s or 1m30s".to_owned();
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
-        let number: u32 = rest[..digits].parse().map_err(|_| bad())?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            _ => return Err(bad()),
-        };
-        total = unit.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(bad)?;
-        rest = &rest[letters..];
-    }
-    if total.is_zero() { Err(bad()) } else { Ok(total) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,16 +311,6 @@ mod tests {
         ] {
             let error = parse(&args).leader_election.election().unwrap_err().to_string();
             assert!(error.starts_with(flag), "{error}");
-        }
-    }
-
-    #[test]
-    fn durations_are_numbers_with_units() {
-        for (text, millis) in [("40s", 40_000), ("1m30s", 90_000), ("500ms", 500), ("1h", 3_600_000)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
-        }
-        for text in ["", "40", "s", "0s", "-1s", "1.5s", "40x", "99999999999s"] {
-            assert!(duration(text).is_err(), "{text:?}");
         }
     }
 }

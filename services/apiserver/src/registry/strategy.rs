@@ -43,6 +43,11 @@ pub(crate) trait Strategy<K: Resource>: Send + Sync + 'static {
         let _ = (from, to);
     }
 
+    /// Copies what a status update may write: the status, and for some kinds what their controllers note beside it.
+    fn copy_reported(&self, from: &K, to: &mut K) {
+        self.copy_status(from, to);
+    }
+
     /// Whether a create starts with an empty status, whatever the client sent.
     fn resets_status(&self) -> bool {
         true
@@ -73,7 +78,7 @@ pub(crate) trait Strategy<K: Resource>: Send + Sync + 'static {
         let _ = (new, old);
     }
 
-    /// The same for a status update; `new` differs from `old` in nothing but the status.
+    /// The same for a status update; `new` differs from `old` in nothing but what is reported.
     fn prepare_for_status_update(&self, new: &mut K, old: &K) {
         let _ = (new, old);
     }

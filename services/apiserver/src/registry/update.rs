@@ -104,7 +104,7 @@ impl<K: Resource> Registry<K> {
         if part == Part::Status {
             // Whatever else the client sent with the status is not asked for.
             let mut with_status = old.clone();
-            strategy.copy_status(&new, &mut with_status);
+            strategy.copy_reported(&new, &mut with_status);
             new = with_status;
         }
         strategy.set_defaults(&mut new);

@@ -18,9 +18,8 @@ use api::meta::v1::{DeleteOptions, Preconditions};
 use api::pod_conditions::is_finished;
 use api::selector::label::Selector;
 use api::{Error, Resource};
-use client::{Api, Patch};
+use client::Api;
 use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
-use serde_json::json;
 use service_kit::Clock;
 use std::sync::Arc;
 use telemetry::span::reconcile::RunSteps;
@@ -290,29 +289,22 @@ impl Deployments {
         }
     }
 
-    /// Notes revision and status on the Deployment.
+    /// Notes revision and status on the Deployment, in one write: as in Kubernetes, a Deployment's status update carries annotations.
     async fn report(
         &self,
         deployment: &Deployment,
         revision: Option<String>,
         status: Option<DeploymentStatus>,
     ) -> Result<(), Error> {
-        let mut newest = None;
+        if revision.is_none() && status.is_none() {
+            return Ok(());
+        }
+        let mut changed = deployment.clone();
         if let Some(revision) = revision {
-            let annotations = json!({ super::annotations::REVISION: revision });
-            let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-            let api = self.deployments_api.within(&deployment.metadata.namespace);
-            newest = Some(api.patch(&deployment.metadata.name, &patch).await?);
+            changed.metadata.annotations.insert(super::annotations::REVISION.to_owned(), revision);
         }
-        if let Some(status) = status {
-            // On the revision that this run's own patch made, or the one that it was decided on.
-            let mut changed = newest.take().unwrap_or_else(|| deployment.clone());
-            changed.status = status;
-            newest = Some(self.deployments_api.update_status(&changed).await?);
-        }
-        if let Some(newest) = newest {
-            self.written.changed(&Key::of(deployment), &newest);
-        }
+        changed.status = status.unwrap_or(changed.status);
+        self.written.changed(&Key::of(deployment), &self.deployments_api.update_status(&changed).await?);
         Ok(())
     }
 }

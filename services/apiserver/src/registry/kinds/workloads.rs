@@ -19,6 +19,15 @@ impl Strategy<Deployment> for Deployments {
         to.status = from.status.clone();
     }
 
+    fn copy_reported(&self, from: &Deployment, to: &mut Deployment) {
+        to.status = from.status.clone();
+        // The controller notes the rollout's revision with the status: as an annotation, which as a change of intent would start it anew.
+        let traced = to.metadata.annotations.remove(TRACEPARENT_ANNOTATION);
+        to.metadata.annotations.clone_from(&from.metadata.annotations);
+        to.metadata.annotations.remove(TRACEPARENT_ANNOTATION);
+        to.metadata.annotations.extend(traced.map(|context| (TRACEPARENT_ANNOTATION.to_owned(), context)));
+    }
+
     fn counts_generation(&self) -> bool {
         true
     }

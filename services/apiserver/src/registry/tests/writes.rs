@@ -150,6 +150,18 @@ async fn spec_and_status_have_different_writers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deployments_controller_notes_the_revision_with_the_status() {
+    let server = Server::start().await;
+    let mut deployment = server.create(deployment("web")).await;
+    let traced = deployment.metadata.annotations.clone();
+    let revision = ("deployment.kubernetes.io/revision".to_owned(), "2".to_owned());
+    deployment.metadata.annotations = [revision.clone()].into();
+    let reported = server.update_status(deployment).await.unwrap();
+    assert_eq!(reported.metadata.generation, 1, "nobody wants anything else");
+    assert_eq!(reported.metadata.annotations, traced.into_iter().chain([revision]).collect());
+}
+
+#[tokio::test(start_paused = true)]
 async fn identity_never_changes() {
     let server = Server::start().await;
     let created = server.create(pod("web")).await;
