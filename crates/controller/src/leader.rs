@@ -1,22 +1,30 @@
 //! Leader election by Lease: of several replicas one works, the others wait (<https://kubernetes.io/docs/concepts/architecture/leases/>).
 //!
 //! ```text
-//! Waiting --lease free or expired, update won--> Leading --renewal failed for renew_deadline, or lost--> over
+//! Waiting --lease free or expired, update won--> Leading --shutdown--> Stopping --work ended--> lease given back
+//!                                                   |                     |
+//!                                                   +---- not renewed ----+--> lost: work stops before others may take over
 //! ```
 //!
-//! The time on another replica's lease is compared with our own clock only through how long *we* have seen it unchanged, so clocks need not
-//! agree. Losing the lease is final: [`elect`] ends the service, and a fresh process tries again. A replica that shuts down in good order
-//! gives the lease back, so that the next one need not wait.
+//! Guarantees: at no time do two replicas lead, as long as clocks run equally fast (they need not agree: the time on another's lease is
+//! compared with ours only through how long *we* have seen it unchanged) and `lead` stops when it is told to. A lease is known as ours by when
+//! we acquired it as well as by name, so that two replicas of one name do not lead together.
+//!
+//! Losing the lease is final: [`elect`] ends the service, and a fresh process tries again. It keeps renewing while the work stops in good
+//! order, and gives the lease back only then, so that the next replica need not wait and yet never meets the work of this one.
+
+mod candidate;
 
 use api::coordination::v1::Lease;
-use api::meta::v1::MicroTime;
-use api::{Error, Reason};
+use candidate::Candidate;
 use client::Api;
-use jiff::Timestamp;
 use service_kit::Shutdown;
 use std::time::Duration;
-use tokio::time::Instant;
-use tracing::{debug, info};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{info, warn};
+
+/// How long the work may take to stop after shutdown before the lease is kept from it: a little less than a service has in all.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How one replica takes part. The defaults are Kubernetes'.
 #[derive(Debug, Clone)]
@@ -25,11 +33,11 @@ pub struct Election {
     pub lease: String,
     /// Who we are; unique among the replicas.
     pub identity: String,
-    /// How long the others wait after the last renewal that they saw.
+    /// How long the others wait after the last renewal that they saw. Whole seconds.
     pub duration: Duration,
-    /// How long the leader tries to renew before it stops. Less than `duration`.
+    /// How long the leader tries to renew before it stops. Less than `duration`: the difference is what the work has to stop.
     pub renew_deadline: Duration,
-    /// Between two tries.
+    /// Between two tries. Less than half of `renew_deadline`, so that one try may fail.
     pub retry_period: Duration,
 }
 
@@ -53,133 +61,70 @@ pub struct LeadershipLost {
     lease: String,
     identity: String,
     why: String,
+    /// From then on another replica may lead.
+    until: Instant,
 }
 
-/// Waits until we lead, runs `lead` with a shutdown of its own, and renews the lease meanwhile. Returns when `shutdown` is triggered.
+/// How the time as leader ended.
+enum End {
+    /// The work has ended, by itself or because it was told to.
+    Finished,
+    /// The work was told to stop and did not.
+    Stuck,
+    Lost(LeadershipLost),
+}
+
+/// Waits until we lead, runs `lead` with a shutdown of its own, and renews the lease meanwhile. Returns when `lead` has ended, after
+/// `shutdown` or by itself.
+///
+/// After `shutdown` the lease is given back when `lead` has ended, so it should end no sooner than all that it has started. If it takes
+/// longer than 5 s it is dropped, and the lease is left to expire.
 ///
 /// # Errors
-/// The lease was lost. `lead`'s shutdown has been triggered then and its future dropped; the process should end.
+/// The lease was lost. `lead`'s shutdown was triggered, and it had the time until another replica may lead to end; then it was dropped.
+/// The process should end.
 pub async fn elect<F: Future<Output = ()>>(
     leases: Api<Lease>,
     election: Election,
     shutdown: Shutdown,
     lead: impl FnOnce(Shutdown) -> F,
 ) -> Result<(), LeadershipLost> {
-    let mut candidate = Candidate { leases: leases.untraced(), election, observed: None };
+    let mut candidate = Candidate::new(leases.untraced(), election);
     if shutdown.run_until_triggered(Box::pin(candidate.acquire())).await.is_none() {
+        candidate.give_back().await;
         return Ok(());
     }
-    info!(lease = candidate.election.lease, identity = candidate.election.identity, "leading");
+    let (lease, identity) = (candidate.election().lease.clone(), candidate.election().identity.clone());
+    info!(lease, identity, "leading");
     let work = shutdown.child();
-    let outcome = tokio::select! {
-        () = lead(work.clone()) => Ok(()),
-        lost = candidate.keep() => Err(lost),
-        () = shutdown.triggered() => Ok(()),
+    let mut leading = Box::pin(lead(work.clone()));
+    let end = {
+        let working = async {
+            tokio::select! {
+                () = &mut leading => return End::Finished,
+                () = shutdown.triggered() => {}
+            }
+            match timeout(STOP_WITHIN, &mut leading).await {
+                Ok(()) => End::Finished,
+                Err(_) => End::Stuck,
+            }
+        };
+        tokio::select! {
+            end = working => end,
+            lost = candidate.keep() => End::Lost(lost),
+        }
     };
     work.trigger();
-    if outcome.is_ok() {
-        candidate.release().await;
-    }
-    outcome
-}
-
-struct Candidate {
-    leases: Api<Lease>,
-    election: Election,
-    /// The lease as last seen to change, and when.
-    observed: Option<(Lease, Instant)>,
-}
-
-impl Candidate {
-    async fn acquire(&mut self) {
-        loop {
-            match self.try_hold().await {
-                Ok(true) => return,
-                Ok(false) => debug!(lease = self.election.lease, "another replica leads"),
-                Err(e) => debug!(lease = self.election.lease, error = %e, "cannot take the lease, trying again"),
+    match end {
+        End::Finished => candidate.give_back().await,
+        End::Stuck => warn!(lease, within = ?STOP_WITHIN, "the work did not stop, so the lease is left to expire"),
+        End::Lost(lost) => {
+            warn!(lease, identity, why = lost.why, "the lease is lost, stopping");
+            if timeout_at(lost.until, &mut leading).await.is_err() {
+                warn!(lease, "the work did not stop before another replica may lead; it is cut off");
             }
-            let jitter = self.election.retry_period.mul_f64(0.2 * rand::random::<f64>());
-            tokio::time::sleep(self.election.retry_period + jitter).await;
+            return Err(lost);
         }
     }
-
-    /// Renews until that fails for too long.
-    async fn keep(&mut self) -> LeadershipLost {
-        let mut renewed = Instant::now();
-        loop {
-            tokio::time::sleep(self.election.retry_period).await;
-            let left = self.election.renew_deadline.saturating_sub(renewed.elapsed());
-            let why = match tokio::time::timeout(left, self.try_hold()).await {
-                Ok(Ok(true)) => {
-                    renewed = Instant::now();
-                    continue;
-                }
-                Ok(Ok(false)) => "another replica holds it".to_owned(),
-                Ok(Err(e)) if renewed.elapsed() < self.election.renew_deadline => {
-                    debug!(lease = self.election.lease, error = %e, "cannot renew the lease, trying again");
-                    continue;
-                }
-                Ok(Err(e)) => e.message,
-                Err(_) => format!("it was not renewed within {:?}", self.election.renew_deadline),
-            };
-            return LeadershipLost {
-                lease: self.election.lease.clone(),
-                identity: self.election.identity.clone(),
-                why,
-            };
-        }
-    }
-
-    /// Takes or renews the lease; false if another replica holds it.
-    async fn try_hold(&mut self) -> Result<bool, Error> {
-        let now = Timestamp::now();
-        let lease = match self.leases.get(&self.election.lease).await {
-            Ok(lease) => lease,
-            Err(e) if e.reason == Reason::NotFound => {
-                let created = self.leases.create(&self.claim(Lease::default(), now)).await?;
-                self.observed = Some((created, Instant::now()));
-                return Ok(true);
-            }
-            Err(e) => return Err(e),
-        };
-        if self.observed.as_ref().is_none_or(|(seen, _)| seen.spec != lease.spec) {
-            self.observed = Some((lease.clone(), Instant::now()));
-        }
-        let holder = lease.spec.holder_identity.as_deref().unwrap_or_default();
-        let unchanged = self.observed.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        let their_duration =
-            lease.spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
-        let expired = unchanged > their_duration.unwrap_or(self.election.duration);
-        if !holder.is_empty() && holder != self.election.identity && !expired {
-            return Ok(false);
-        }
-        // The resourceVersion of the lease we looked at makes the take-over a compare-and-swap: of two candidates one wins.
-        let held = self.leases.update(&self.claim(lease, now)).await?;
-        self.observed = Some((held, Instant::now()));
-        Ok(true)
-    }
-
-    fn claim(&self, mut lease: Lease, now: Timestamp) -> Lease {
-        lease.metadata.name.clone_from(&self.election.lease);
-        let spec = &mut lease.spec;
-        if spec.holder_identity.as_deref() != Some(&*self.election.identity) {
-            let transitions = if spec.holder_identity.is_some() { spec.lease_transitions.unwrap_or(0) + 1 } else { 0 };
-            spec.lease_transitions = Some(transitions);
-            spec.acquire_time = Some(MicroTime::from(now));
-            spec.holder_identity = Some(self.election.identity.clone());
-        }
-        spec.lease_duration_seconds = i32::try_from(self.election.duration.as_secs()).ok();
-        spec.renew_time = Some(MicroTime::from(now));
-        lease
-    }
-
-    /// Gives the lease back; if that fails, the others wait until it expires.
-    async fn release(&self) {
-        let Some((mut lease, _)) = self.observed.clone() else { return };
-        let spec = &mut lease.spec;
-        spec.holder_identity = Some(String::new());
-        spec.lease_duration_seconds = Some(1);
-        let given_back = tokio::time::timeout(self.election.retry_period, self.leases.update(&lease)).await;
-        debug!(lease = self.election.lease, ok = matches!(given_back, Ok(Ok(_))), "gave the lease back");
-    }
+    Ok(())
 }
