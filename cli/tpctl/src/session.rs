@@ -6,6 +6,7 @@ use crate::objects::{ObjectApi, api_of};
 use anyhow::{Context, Result};
 use api::{KindInfo, Reason};
 use client::{Client, Kubeconfig};
+use service_kit::flags;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -83,24 +84,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).with_context(refuse);
     }
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').with_context(refuse)?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let seconds = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => anyhow::bail!(refuse()),
-        };
-        let number: f64 = number.parse().with_context(refuse)?;
-        total += Duration::try_from_secs_f64(number * seconds).with_context(refuse)?;
-        rest = after;
-    }
-    if text.is_empty() { anyhow::bail!(refuse()) } else { Ok(total) }
+    flags::duration_or_zero(text).ok().with_context(refuse)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A service is a set of named tasks that start together and stop together. This crate holds that frame: the `run` skeleton
 //! of a `main.rs`, the shutdown signal, supervised tasks, time and back-off, TLS identities, the listener, and the endpoints
-//! (`/healthz`, `/livez`, `/readyz`, `/metrics`) by which others see how the process is doing.
+//! (`/healthz`, `/livez`, `/readyz`, `/metrics`) by which others see how the process is doing. It also reads the values of flags that
+//! several services write alike.
 //!
 //! Invariants:
 //! - every task has a name and a policy for its failure; a panic counts as a failure and never disappears;
@@ -27,6 +28,8 @@ pub mod tls;
 pub mod health;
 pub mod metrics;
 pub mod ops;
+
+pub mod flags;
 
 pub mod rpc_status;
 

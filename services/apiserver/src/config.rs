@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use service_kit::flags;
 use service_kit::tls::TlsServingArgs;
 
 pub use settings::{ConfigError, InflightLimits, Settings, Storage};
 pub use values::ServiceCidr;
-use values::parse_duration;
 
 /// Serves the Kubernetes API: one store of objects, watched by everybody else.
 #[derive(Clone, Debug, Parser)]
@@ -81,7 +81,7 @@ pub struct Config {
         value_name = "DURATION",
         env = "TRACEPLANE_ETCD_STARTUP_TIMEOUT",
         default_value = "60s",
-        value_parser = parse_duration,
+        value_parser = flags::duration_or_zero,
         help_heading = "Storage"
     )]
     pub etcd_startup_timeout: Duration,
@@ -92,7 +92,7 @@ pub struct Config {
         value_name = "DURATION",
         env = "TRACEPLANE_ETCD_COMPACTION_INTERVAL",
         default_value = "5m",
-        value_parser = parse_duration,
+        value_parser = flags::duration_or_zero,
         help_heading = "Storage"
     )]
     pub etcd_compaction_interval: Duration,
@@ -103,7 +103,7 @@ pub struct Config {
         value_name = "DURATION",
         env = "TRACEPLANE_EVENT_TTL",
         default_value = "1h",
-        value_parser = parse_duration,
+        value_parser = flags::duration_or_zero,
         help_heading = "Storage"
     )]
     pub event_ttl: Duration,

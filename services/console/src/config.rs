@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use clap::{Parser, builder::RangedU64ValueParser};
+use clap::Parser;
+use service_kit::flags;
 
 use crate::store::Limits;
 
@@ -31,11 +32,11 @@ pub struct Config {
     pub query_http_port: u16,
 
     /// Most traces to keep. When there are more, the one that has been quiet for longest leaves.
-    #[arg(long, value_name = "COUNT", env = "TRACEPLANE_MAX_TRACES", default_value_t = 20_000, value_parser = at_least_one())]
+    #[arg(long, value_name = "COUNT", env = "TRACEPLANE_MAX_TRACES", default_value_t = 20_000, value_parser = flags::at_least_one())]
     pub max_traces: usize,
 
     /// Most spans to keep.
-    #[arg(long, value_name = "COUNT", env = "TRACEPLANE_MAX_SPANS", default_value_t = 400_000, value_parser = at_least_one())]
+    #[arg(long, value_name = "COUNT", env = "TRACEPLANE_MAX_SPANS", default_value_t = 400_000, value_parser = flags::at_least_one())]
     pub max_spans: usize,
 
     /// Most memory for traces, such as 512Mi or a number of bytes.
@@ -52,10 +53,6 @@ impl Config {
     pub fn limits(&self) -> Limits {
         Limits { traces: self.max_traces, spans: self.max_spans, bytes: self.max_bytes }
     }
-}
-
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
 }
 
 /// Bytes, with the binary suffixes of Kubernetes' quantities.

@@ -9,6 +9,7 @@ use api::core::v1::Taint;
 use api::quantity::Amount;
 use api::resource::Quantity;
 use clap::Parser;
+use service_kit::flags;
 use service_kit::tls::TlsServingArgs;
 use telemetry::span::TraceMode;
 
@@ -52,7 +53,7 @@ pub struct Config {
     pub root_dir: Option<PathBuf>,
 
     /// Time between two full comparisons of the apiserver's list of pods with what we know; 0s for none.
-    #[arg(long, value_name = "TIME", env = "TRACEPLANE_SYNC_FREQUENCY", default_value = "20s", value_parser = time)]
+    #[arg(long, value_name = "TIME", env = "TRACEPLANE_SYNC_FREQUENCY", default_value = "20s", value_parser = flags::duration_or_zero)]
     pub sync_frequency: Duration,
 
     /// How long a node's lease lasts; it is renewed after a quarter of that.
@@ -132,12 +133,6 @@ impl Config {
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.port)
     }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time such as 20s or 1m30s");
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(span).map_err(|_| wrong())
 }
 
 /// The pairs of a list such as `a=1,b=2`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Parser};
 use controller::Election;
+use service_kit::flags;
 use service_kit::ops::OpsArgs;
 use service_kit::tls::TlsServingArgs;
 use telemetry::span::TraceMode;
@@ -29,7 +30,7 @@ pub struct Config {
     pub scheduler_name: String,
 
     /// How many pods may be bound at once.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_BIND_CONCURRENCY", default_value_t = 64, value_parser = at_least_one())]
+    #[arg(long, value_name = "N", env = "TRACEPLANE_BIND_CONCURRENCY", default_value_t = 64, value_parser = flags::at_least_one())]
     pub bind_concurrency: usize,
 
     /// How many percent of the nodes are looked at for a pod, if so many are feasible; 0: fewer percent the more nodes there are.
@@ -94,7 +95,7 @@ pub struct LeaderArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION",
         default_value = "15s",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub leader_elect_lease_duration: Duration,
 
@@ -104,7 +105,7 @@ pub struct LeaderArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE",
         default_value = "10s",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub leader_elect_renew_deadline: Duration,
 
@@ -114,7 +115,7 @@ pub struct LeaderArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD",
         default_value = "2s",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub leader_elect_retry_period: Duration,
 
@@ -142,7 +143,7 @@ pub struct QueueArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_POD_INITIAL_BACKOFF",
         default_value = "1s",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub pod_initial_backoff: Duration,
 
@@ -152,7 +153,7 @@ pub struct QueueArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_POD_MAX_BACKOFF",
         default_value = "10s",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub pod_max_backoff: Duration,
 
@@ -162,7 +163,7 @@ pub struct QueueArgs {
         value_name = "DURATION",
         env = "TRACEPLANE_POD_MAX_IN_UNSCHEDULABLE_PODS_DURATION",
         default_value = "5m",
-        value_parser = duration
+        value_parser = flags::duration
     )]
     pub pod_max_in_unschedulable_pods_duration: Duration,
 }
@@ -246,16 +247,6 @@ fn unique_name() -> String {
     format!("{}_{}", host.trim(), uuid::Uuid::new_v4())
 }
 
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
-}
-
-/// A number and a unit: `500ms`, `15s`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| "must be a time such as 500ms, 15s or 1m30s".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,9 +296,5 @@ mod tests {
             config.validate().unwrap_err().to_string(),
             "--pod-initial-backoff is 90s: it must not exceed --pod-max-backoff, 10s"
         );
-        for bad in ["0s", "-1s", "10", "soon"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
     }
 }

@@ -1,7 +1,6 @@
 //! Values that flags are written in.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use super::settings::{ConfigError, wrong};
 
@@ -19,21 +18,6 @@ impl ServiceCidr {
     pub fn first(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.network.to_bits() | 1)
     }
-}
-
-/// Go's notation for durations, as far as it is one number and one unit: `500ms`, `60s`, `5m`, `1h`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is no duration: give a number and a unit, such as 500ms, 60s, 5m or 1h");
-    let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
-    let number: u64 = text[..unit].parse().map_err(|_| bad())?;
-    let millis = match &text[unit..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(bad()),
-    };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(bad)
 }
 
 pub(super) fn parse_cidr(text: &str) -> Result<ServiceCidr, ConfigError> {
@@ -56,16 +40,6 @@ pub(super) fn parse_cidr(text: &str) -> Result<ServiceCidr, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_a_number_and_a_unit() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "60", "s", "-1s", "1h30m", "99999999999999999999s", "9999999999999999999m"] {
-            assert!(parse_duration(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_service_range_is_a_network_with_room() {
