@@ -1,7 +1,10 @@
 //! Our types before two independent judges: `k8s-pb`, generated from Kubernetes' protobuf files, and `k8s-openapi`, generated from its
 //! OpenAPI description. Whatever we can hold must survive the way through them and back, and whatever they know we must know.
 
-#![allow(clippy::extra_unused_type_parameters, reason = "one macro calls all tests, and each needs only some of the three types")]
+#![allow(
+    clippy::extra_unused_type_parameters,
+    reason = "one macro calls all tests, and each needs only some of the three types"
+)]
 
 #[path = "judges/generate.rs"]
 mod generate;
