@@ -42,8 +42,8 @@ impl Comparison {
     async fn compare(&self, pods: &Api<Pod>) -> Result<(), api::Error> {
         let (listed, revision) = self.list(pods).await?;
         let known: HashMap<Key, Arc<Pod>> = self.cache.list().into_iter().map(|pod| (Key::of(&*pod), pod)).collect();
-        for (key, pod) in &listed {
-            if known.get(key).is_none_or(|known| self::revision(known) < self::revision(pod)) {
+        for (key, listed) in &listed {
+            if known.get(key).is_none_or(|known| self::revision(known) < *listed) {
                 self.missed(pods, key).await?;
             }
         }
@@ -56,13 +56,13 @@ impl Comparison {
         Ok(())
     }
 
-    /// All pods of the list, and its revision.
-    async fn list(&self, pods: &Api<Pod>) -> Result<(HashMap<Key, Pod>, u64), api::Error> {
+    /// The revisions of all pods of the list, and its own. Of the pods themselves only a page is ever in memory.
+    async fn list(&self, pods: &Api<Pod>) -> Result<(HashMap<Key, u64>, u64), api::Error> {
         let mut listed = HashMap::new();
         let mut options = ListOptions { field_selector: self.routes.selector(), limit: PAGE, ..ListOptions::default() };
         loop {
             let page = pods.list(options.clone()).await?;
-            listed.extend(page.items.into_iter().map(|pod| (Key::of(&pod), pod)));
+            listed.extend(page.items.iter().map(|pod| (Key::of(pod), revision(pod))));
             let metadata = page.metadata;
             if metadata.r#continue.is_empty() {
                 return Ok((listed, metadata.resource_version.parse().unwrap_or(0)));

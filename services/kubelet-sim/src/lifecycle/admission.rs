@@ -4,7 +4,7 @@
 //! its node itself. A pod that is refused fails for good, and its owner makes another. See
 //! [node admission](https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-scheduling-readiness).
 
-use api::core::v1::{Node, Pod, PodSpec};
+use api::core::v1::{Node, Pod};
 use api::pod_resources::{Resources, add, requests};
 use api::quantity::amounts;
 
@@ -27,9 +27,9 @@ impl Allocation {
         Self { allocatable: amounts(&node.status.allocatable), ..Self::default() }
     }
 
-    /// Counts a pod in.
-    pub fn take(&mut self, spec: &PodSpec) {
-        add(&mut self.used, &requests(spec));
+    /// Counts a pod in that asks for this much.
+    pub fn take(&mut self, asked: &Resources) {
+        add(&mut self.used, asked);
         self.pods += 1;
     }
 }

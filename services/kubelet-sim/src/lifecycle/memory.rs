@@ -106,7 +106,8 @@ pub(super) struct Condemned {
 ///
 /// ```text
 /// Announced ──> Hook ──> HookDone ──> Signalled (again if the grace period gets shorter)
-///     └──────────┴── the grace period is over ──^
+///     └──────────┴── the grace period is over ──^ │
+///                                        Refused <┘
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
@@ -126,6 +127,8 @@ pub(super) enum Stage {
     HookDone,
     /// TERM was sent, the nth time; KILL follows at this time.
     Signalled { kill_at: Timestamp, nth: u32 },
+    /// The runtime refused. It is asked again at this time, the nth time.
+    Refused { retry_at: Timestamp, nth: u32 },
 }
 
 impl Memory {
@@ -202,7 +205,7 @@ impl Memory {
             }
             Action::Stop { container, id, timeout, .. } => {
                 let nth = match self.stop_of(container, id).map(|stop| &stop.stage) {
-                    Some(Stage::Signalled { nth, .. }) => nth + 1,
+                    Some(Stage::Signalled { nth, .. } | Stage::Refused { nth, .. }) => nth + 1,
                     _ => 0,
                 };
                 let kill_at = now.saturating_add(*timeout).unwrap_or(Timestamp::MAX);
@@ -274,15 +277,15 @@ impl Memory {
                 }
             }
             (Work::Delete, Ok(())) => self.deleted = true,
-            (Work::Cleanup | Work::Delete, Err(_)) => self.cleanup_retry = Some(after(now, 1)),
+            (Work::Cleanup | Work::Delete | Work::Remove(_), Err(_)) => self.cleanup_retry = Some(after(now, 1)),
             (Work::Cleanup, Ok(())) => self.cleanup_retry = None,
-            // A container that could not be stopped is still seen running, and stopped again.
-            (Work::Stop(id, _), Err(_)) => {
-                for memory in self.containers.values_mut() {
-                    memory.stop.take_if(|stop| stop.id == *id);
+            (Work::Stop(id, nth), Err(_)) => {
+                let stops = self.containers.values_mut().filter_map(|memory| memory.stop.as_mut());
+                for stop in stops.filter(|stop| stop.id == *id) {
+                    stop.stage = Stage::Refused { retry_at: after(now, 1), nth: *nth };
                 }
             }
-            (Work::Stop(..), Ok(())) | (Work::Remove(_), _) => {}
+            (Work::Stop(..) | Work::Remove(_), Ok(())) => {}
         }
     }
 

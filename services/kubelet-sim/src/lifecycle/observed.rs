@@ -101,11 +101,6 @@ impl Observed {
         self.latest(name).filter(|container| container.sandbox == sandbox.id)
     }
 
-    /// Which attempt the next one will be.
-    pub fn next_attempt(&self, name: &str) -> u32 {
-        self.latest(name).map_or(0, |container| container.attempt + 1)
-    }
-
     /// Takes in the state of one sandbox, as it was told or, at `listed_at`, asked for.
     pub fn take(&mut self, sandbox: cri::PodSandboxStatus, containers: Vec<cri::ContainerStatus>, listed_at: i64) {
         self.forget(&sandbox.id);

@@ -6,6 +6,7 @@ use super::observed::{Container, State};
 use super::probes::is_started;
 use super::restart::CrashBackoff;
 use super::slot::{Role, Slot, init_slots, main_slots};
+use super::status::next_attempt;
 use super::{Input, Step, after, terminate};
 
 /// What is to be done for a pod that is not to end.
@@ -104,7 +105,7 @@ fn start(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>) -> bool {
     let Input { pod, observed, memory, now, .. } = *input;
     let name = &slot.spec.name;
     let known = memory.container(name);
-    let go = Action::Start { container: name.clone(), attempt: observed.next_attempt(name) };
+    let go = Action::Start { container: name.clone(), attempt: next_attempt(input, name) };
     match observed.current(name).map(|container| (&container.state, container)) {
         Some((State::Running(_), _)) => return false,
         Some((State::Exited { finished_at, code, .. }, container)) => {
@@ -183,7 +184,10 @@ fn finish(input: &Input<'_>, step: &mut Step) {
 
 /// Removes attempts that nobody can ask about any more: all but the newest two of each container.
 fn forget_old(input: &Input<'_>, step: &mut Step) {
-    let Input { pod, observed, memory, .. } = *input;
+    let Input { pod, observed, memory, now, .. } = *input;
+    if let Some(retry_at) = memory.cleanup_retry.filter(|retry_at| *retry_at > now) {
+        return step.wake(retry_at);
+    }
     for slot in init_slots(&pod.spec).chain(main_slots(&pod.spec)) {
         let attempts = observed.containers.iter().filter(|container| container.name == slot.spec.name);
         for old in attempts.skip(2).filter(|old| !old.is_running()) {

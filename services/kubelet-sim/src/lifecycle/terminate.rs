@@ -101,6 +101,8 @@ pub(super) fn stop(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>, containe
         Stage::Hook => step.wake(deadline),
         Stage::Announced | Stage::HookDone if order.turn || deadline <= now => step.actions.push(signal(left, false)),
         Stage::Announced | Stage::HookDone => step.wake(deadline),
+        Stage::Refused { retry_at, .. } if *retry_at <= now => step.actions.push(signal(left, false)),
+        Stage::Refused { retry_at, .. } => step.wake(*retry_at),
         // A shorter grace period arrived. Whole seconds and the least time blur the comparison by a second.
         Stage::Signalled { kill_at, .. } => {
             let sooner = left.max(LEAST) + Duration::from_secs(1);
@@ -115,8 +117,12 @@ pub(super) fn stop(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>, containe
 pub(super) fn stop_sandboxes(input: &Input<'_>, step: &mut Step, memory: &Memory) {
     let standing = input.observed.sandboxes.iter().filter(|sandbox| sandbox.ready);
     let ids: Vec<String> = standing.map(|sandbox| sandbox.id.clone()).collect();
-    if !ids.is_empty() && !memory.busy.contains(&Work::Cleanup) {
-        step.actions.push(Action::StopSandboxes(ids));
+    if ids.is_empty() || memory.busy.contains(&Work::Cleanup) {
+        return;
+    }
+    match memory.cleanup_retry.filter(|retry_at| *retry_at > input.now) {
+        Some(retry_at) => step.wake(retry_at),
+        None => step.actions.push(Action::StopSandboxes(ids)),
     }
 }
 

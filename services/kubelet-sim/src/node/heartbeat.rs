@@ -8,7 +8,7 @@ use api::core::v1::{Node, NodeStatus};
 use client::Api;
 use jiff::{SignedDuration, Timestamp};
 use service_kit::Backoff;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::{debug, warn};
 
 use super::registration::report;
@@ -60,7 +60,8 @@ impl Heartbeat {
                 Ok(lease) => {
                     held = Some(lease);
                     backoff.reset();
-                    every
+                    // A little early, so that the nodes of a process do not all come at once.
+                    every.mul_f64(1.0 - 0.2 * rand::random::<f64>())
                 }
                 Err(error) => {
                     let delay = backoff.next_delay();
@@ -107,9 +108,8 @@ impl Heartbeat {
     /// Reports the status for ever: when it says something new, and every five minutes.
     pub async fn report(&self) {
         let mut reported_at = self.context.clock.now();
-        let mut tick = interval(LOOK);
+        let mut tick = interval_at(Instant::now() + LOOK.mul_f64(rand::random()), LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tick.tick().await;
         loop {
             tick.tick().await;
             if let Err(error) = self.report_once(&mut reported_at).await {

@@ -10,6 +10,9 @@ pub mod machine;
 mod registration;
 mod status;
 
+#[cfg(test)]
+mod tests;
+
 pub use heartbeat::Heartbeat;
 pub use registration::{NodeSpecifics, register};
 pub use status::{Facts, node_status};

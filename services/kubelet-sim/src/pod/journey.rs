@@ -44,7 +44,7 @@ impl Journey {
         }
     }
 
-    /// A pod that was here before this process: what it does is not its creation.
+    /// A pod that was up before this process was: what it does is not its creation.
     pub(super) fn adopted(&mut self) {
         self.fresh = false;
         self.settled = true;

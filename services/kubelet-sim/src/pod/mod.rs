@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::core::v1::{ConfigMap, Node, Pod, Secret};
+use api::pod_resources::{Resources, requests};
 use async_trait::async_trait;
 use controller::EventType;
 use parking_lot::{Mutex, RwLock};
@@ -78,29 +79,29 @@ pub struct NodeContext {
     pub node: RwLock<Arc<Node>>,
     /// How many pods have a worker, in the whole process.
     pub running_pods: Gauge,
-    /// The pods that were admitted and may still use the node, by uid.
-    pub admitted: Mutex<HashMap<String, Arc<Pod>>>,
+    /// What the pods asked for that were admitted and may still use the node, by uid.
+    pub admitted: Mutex<HashMap<String, Resources>>,
 }
 
 impl NodeContext {
     /// Takes a pod on this node, or says why not. A pod that was taken before stays taken.
-    fn admit(&self, pod: &Arc<Pod>) -> Result<(), Ended> {
+    fn admit(&self, pod: &Pod) -> Result<(), Ended> {
         let node = Arc::clone(&self.node.read());
         let mut admitted = self.admitted.lock();
         if !admitted.contains_key(&pod.metadata.uid) {
             let mut allocation = Allocation::of(&node);
-            for pod in admitted.values() {
-                allocation.take(&pod.spec);
+            for asked in admitted.values() {
+                allocation.take(asked);
             }
             admit(pod, &node, &allocation)?;
-            admitted.insert(pod.metadata.uid.clone(), Arc::clone(pod));
+            admitted.insert(pod.metadata.uid.clone(), requests(&pod.spec));
         }
         Ok(())
     }
 
     /// Takes a pod that an earlier process had taken: what runs already is not refused.
-    fn readmit(&self, pod: &Arc<Pod>) {
-        self.admitted.lock().insert(pod.metadata.uid.clone(), Arc::clone(pod));
+    fn readmit(&self, pod: &Pod) {
+        self.admitted.lock().insert(pod.metadata.uid.clone(), requests(&pod.spec));
     }
 
     /// Frees what a pod had been given.

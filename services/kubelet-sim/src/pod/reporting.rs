@@ -14,15 +14,16 @@ const HOLD: SignedDuration = SignedDuration::from_millis(25);
 /// What the apiserver has, and what it should have.
 pub(super) struct Reporting {
     /// The newest version of the pod that is known, from the watch or from an answer.
-    pod: Arc<Pod>,
-    wanted: PodStatus,
+    stored: Arc<Pod>,
+    /// The same with the status that it should have; the very same when it has it, which is most of the time.
+    wanted: Arc<Pod>,
     /// When the difference was first seen.
     since: Option<Timestamp>,
     writing: bool,
     retry_at: Option<Timestamp>,
     backoff: Backoff,
     /// The apiserver will not take this status, ever.
-    refused: Option<Box<PodStatus>>,
+    refused: Option<Arc<Pod>>,
     closed: bool,
 }
 
@@ -35,7 +36,7 @@ pub(super) enum Turn {
     /// There is none.
     Nothing,
     /// Write this now.
-    Write(Box<Pod>),
+    Write(Arc<Pod>),
     /// Look again at this time.
     Wait(Timestamp),
     /// A write is under way.
@@ -44,23 +45,48 @@ pub(super) enum Turn {
 
 impl Reporting {
     pub(super) fn new(pod: Arc<Pod>) -> Self {
-        let wanted = pod.status.clone();
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter(0.1);
-        Self { pod, wanted, since: None, writing: false, retry_at: None, backoff, refused: None, closed: false }
+        let wanted = Arc::clone(&pod);
+        Self { stored: pod, wanted, since: None, writing: false, retry_at: None, backoff, refused: None, closed: false }
     }
 
-    /// A version came in, unless it is older than the one that is known. Answers whether it is news.
+    /// The pod as it should be: as it is stored, with the status that it should have.
+    pub(super) fn pod(&self) -> &Arc<Pod> {
+        &self.wanted
+    }
+
+    /// A version came in. Answers whether it is newer than the one that is known.
     pub(super) fn take(&mut self, pod: Arc<Pod>) -> bool {
-        let news = revision(&pod) > revision(&self.pod);
+        let news = revision(&pod) > revision(&self.stored);
         if news {
-            self.pod = pod;
+            self.wanted = self.rebase(&pod);
+            self.stored = pod;
+        } else if revision(&pod) == revision(&self.stored) && pod.status == self.wanted.status {
+            // The echo of our own write: from here on the watch's copy is shared.
+            self.wanted = Arc::clone(&pod);
+            self.stored = pod;
         }
         news
     }
 
+    /// A new version with the status that it should have. Conditions of others are theirs to set.
+    fn rebase(&self, new: &Arc<Pod>) -> Arc<Pod> {
+        if (!self.writing && self.is_written()) || self.wanted.status == new.status {
+            return Arc::clone(new);
+        }
+        let own = |kind: &str| OWN.contains(&kind);
+        let mut status = self.wanted.status.clone();
+        status.conditions.retain(|condition| own(&condition.r#type));
+        status.conditions.extend(new.status.conditions.iter().filter(|condition| !own(&condition.r#type)).cloned());
+        Arc::new(with_status(new, status))
+    }
+
     /// The status should be this.
     pub(super) fn want(&mut self, status: PodStatus, now: Timestamp) {
-        self.wanted = status;
+        if self.wanted.status != status {
+            let stored = self.stored.status == status;
+            self.wanted = if stored { Arc::clone(&self.stored) } else { Arc::new(with_status(&self.stored, status)) };
+        }
         if self.is_written() {
             self.since = None;
         } else if self.since.is_none() {
@@ -70,7 +96,11 @@ impl Reporting {
 
     /// Whether the apiserver has what it should have, or will never take it.
     pub(super) fn is_written(&self) -> bool {
-        self.closed || self.wanted == self.pod.status || self.refused.as_deref() == Some(&self.wanted)
+        let wanted = &self.wanted.status;
+        self.closed
+            || Arc::ptr_eq(&self.wanted, &self.stored)
+            || *wanted == self.stored.status
+            || self.refused.as_ref().is_some_and(|refused| refused.status == *wanted)
     }
 
     /// Whether nothing is being written, nor has to be.
@@ -81,21 +111,6 @@ impl Reporting {
     /// The object is gone: nothing is written any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
-    }
-
-    /// A new version, as the worker sees it: with the status that it is about to write, if that is not there yet. Conditions of
-    /// others are theirs to set.
-    pub(super) fn rebase(&self, new: Arc<Pod>, ours: &PodStatus) -> Arc<Pod> {
-        if !self.writing && self.wanted == new.status {
-            return new;
-        }
-        let mut pod = new.as_ref().clone();
-        let mut status = ours.clone();
-        status.conditions.retain(|condition| OWN.contains(&condition.r#type.as_str()));
-        let theirs = pod.status.conditions.iter().filter(|condition| !OWN.contains(&condition.r#type.as_str()));
-        status.conditions.extend(theirs.cloned());
-        pod.status = status;
-        Arc::new(pod)
     }
 
     /// What to do now. `transient`: the status will change again in a moment.
@@ -109,11 +124,7 @@ impl Reporting {
         let held_until = self.since.filter(|_| transient).and_then(|since| since.checked_add(HOLD).ok());
         match held_until.max(self.retry_at).filter(|until| *until > now) {
             Some(until) => Turn::Wait(until),
-            None => {
-                let mut pod = self.pod.as_ref().clone();
-                pod.status = self.wanted.clone();
-                Turn::Write(Box::new(pod))
-            }
+            None => Turn::Write(Arc::clone(&self.wanted)),
         }
     }
 
@@ -136,7 +147,7 @@ impl Reporting {
     }
 
     /// A write failed. Answers whether a newer version has to be fetched first.
-    pub(super) fn failed(&mut self, error: &api::Error, tried: PodStatus, now: Timestamp) -> bool {
+    pub(super) fn failed(&mut self, error: &api::Error, tried: Arc<Pod>, now: Timestamp) -> bool {
         self.writing = false;
         if error.is_conflict() {
             return true;
@@ -144,10 +155,15 @@ impl Reporting {
         if error.is_retryable() {
             self.put_off(now);
         } else {
-            self.refused = Some(Box::new(tried));
+            self.refused = Some(tried);
         }
         false
     }
+}
+
+/// A version of a pod with another status.
+fn with_status(pod: &Pod, status: PodStatus) -> Pod {
+    Pod { metadata: pod.metadata.clone(), spec: pod.spec.clone(), status }
 }
 
 /// Revisions are etcd's, so they can be compared; a pod from elsewhere is older than all.
@@ -180,8 +196,8 @@ mod tests {
         assert_eq!(reporting.turn(false, at(0)), Turn::Nothing);
         reporting.want(status("Running"), at(0));
         assert_eq!(reporting.turn(true, at(10)), Turn::Wait(at(25)));
-        assert_eq!(reporting.turn(false, at(10)), Turn::Write(Box::new(version(5, "Running"))));
-        assert_eq!(reporting.turn(true, at(25)), Turn::Write(Box::new(version(5, "Running"))));
+        assert_eq!(reporting.turn(false, at(10)), Turn::Write(Arc::new(version(5, "Running"))));
+        assert_eq!(reporting.turn(true, at(25)), Turn::Write(Arc::new(version(5, "Running"))));
     }
 
     #[test]
@@ -194,20 +210,21 @@ mod tests {
         reporting.written(version(7, "Running"));
         assert!(!reporting.take(Arc::new(version(6, "Pending"))), "older than the answer");
         assert!(!reporting.take(Arc::new(version(7, "Running"))), "the answer's echo");
-        assert_eq!(reporting.turn(false, at(1)), Turn::Write(Box::new(version(7, "Succeeded"))));
+        assert_eq!(reporting.turn(false, at(1)), Turn::Write(Arc::new(version(7, "Succeeded"))));
     }
 
     #[test]
     fn failures_are_retried_conflicts_refetched_and_refusals_accepted() {
+        let running = || Arc::new(version(5, "Running"));
         let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
         reporting.want(status("Running"), at(0));
         reporting.begin();
-        assert!(reporting.failed(&api::Error::modified("", "pods", "web"), status("Running"), at(0)));
+        assert!(reporting.failed(&api::Error::modified("", "pods", "web"), running(), at(0)));
         reporting.begin();
-        assert!(!reporting.failed(&api::Error::unavailable("down"), status("Running"), at(0)));
+        assert!(!reporting.failed(&api::Error::unavailable("down"), running(), at(0)));
         assert!(matches!(reporting.turn(false, at(0)), Turn::Wait(until) if until >= at(200)));
         reporting.begin();
-        assert!(!reporting.failed(&api::Error::bad_request("no"), status("Running"), at(0)));
+        assert!(!reporting.failed(&api::Error::bad_request("no"), running(), at(0)));
         assert!(reporting.is_written(), "there is nothing more to be done about it");
         reporting.want(status("Succeeded"), at(1));
         assert!(!reporting.is_written());

@@ -33,17 +33,17 @@ use crate::lifecycle::{self, Action, Input, Memory, Note, Observed, Step, Why, W
 /// How long, in seconds, an event may be on its way before the worker asks. An event that was lost is rare; the node notices it, too.
 const TOLD_WITHIN: i64 = 5;
 
-/// What a worker is told.
+/// What a worker is told. Small, because each inbox has room for some of them set aside.
 #[derive(Debug)]
 pub(super) enum Message {
     /// The apiserver has this version.
-    Version(Arc<Pod>, Cause),
+    Version(Box<(Arc<Pod>, Cause)>),
     /// The object is gone.
-    Gone(Cause),
+    Gone(Box<Cause>),
     /// Something changed in the runtime.
     Runtime(Box<cri::ContainerEventResponse>),
     /// All that the runtime has of the pod, after events may have been missed.
-    Listed(Observed),
+    Listed(Box<Observed>),
 }
 
 /// Something that the worker began has ended.
@@ -54,7 +54,7 @@ enum End {
     /// What the runtime has, asked for.
     Listed(Option<Observed>),
     Probe(Probed),
-    Status(Box<PodStatus>, Result<Pod, api::Error>),
+    Status(Arc<Pod>, Result<Pod, api::Error>),
     Fetched(Result<Pod, api::Error>),
 }
 
@@ -79,7 +79,10 @@ pub(super) struct Worker {
     ask_at: Option<Timestamp>,
     /// Something has changed since the last step.
     dirty: bool,
-    last: Step,
+    /// When to step again although nothing happens.
+    wake_at: Option<Timestamp>,
+    /// Nothing of the pod is left.
+    over: bool,
     next_probe: Option<Timestamp>,
 }
 
@@ -94,7 +97,7 @@ impl Worker {
         let now = context.clock.now();
         let memory = Memory::adopt(&pod, &observed, now);
         let mut journey = Journey::new(context.trace_mode, &context.name);
-        if !observed.sandboxes.is_empty() || pod.status.start_time.is_some() {
+        if !matches!(pod.status.phase.as_str(), "" | "Pending") {
             journey.adopted();
         }
         Self {
@@ -111,7 +114,8 @@ impl Worker {
             unseen: Vec::new(),
             ask_at: None,
             dirty: true,
-            last: Step::default(),
+            wake_at: None,
+            over: false,
             next_probe: None,
             context,
         }
@@ -133,7 +137,7 @@ impl Worker {
         self.admit();
         loop {
             self.settle();
-            if self.last.over && self.aborts.is_empty() {
+            if self.over && self.aborts.is_empty() {
                 break;
             }
             let wake = self.until_wake();
@@ -180,13 +184,15 @@ impl Worker {
     fn take(&mut self, message: Message) {
         let now = self.context.clock.now();
         match message {
-            Message::Version(pod, cause) => {
-                if self.reporting.take(Arc::clone(&pod)) {
+            Message::Version(version) => {
+                let (pod, cause) = *version;
+                let news = self.reporting.take(Arc::clone(&pod));
+                self.pod = Arc::clone(self.reporting.pod());
+                if news {
                     let ends = pod.metadata.deletion_timestamp.is_some();
                     let begins_the_end = ends && self.memory.termination.as_ref().is_none_or(|t| t.why != Why::Deleted);
                     self.journey.deliver(&cause, begins_the_end);
                     self.memory.heed(&pod, now);
-                    self.pod = self.reporting.rebase(pod, &self.pod.status);
                     self.dirty = true;
                 }
             }
@@ -200,8 +206,8 @@ impl Worker {
             }
             Message::Runtime(event) => self.dirty |= self.observed.apply(*event),
             Message::Listed(observed) => {
-                self.dirty |= self.observed != observed;
-                self.observed = observed;
+                self.dirty |= self.observed != *observed;
+                self.observed = *observed;
             }
         }
         if self.memory.termination.is_some() {
@@ -231,7 +237,11 @@ impl Worker {
                 self.unseen.push((action, work, result));
                 self.check_effects();
             }
-            End::Listed(Some(observed)) => self.take(Message::Listed(observed)),
+            End::Listed(Some(observed)) => {
+                self.take(Message::Listed(Box::new(observed)));
+                // What still cannot be seen has been undone by somebody else.
+                self.give_up_waiting();
+            }
             // The runtime does not answer; it is asked again.
             End::Listed(None) => {}
             End::GivenUp(work) => {
@@ -242,16 +252,17 @@ impl Worker {
             End::Probe((due, passed)) => self.probed(&due, passed),
             End::Status(_, Ok(pod)) => {
                 self.reporting.written(pod);
+                self.pod = Arc::clone(self.reporting.pod());
                 self.dirty = true;
             }
-            End::Status(tried, Err(error)) => self.not_written(*tried, &error, now),
+            End::Status(tried, Err(error)) => self.not_written(tried, &error, now),
             End::Fetched(Ok(pod)) if pod.metadata.uid == self.pod.metadata.uid => {
-                self.take(Message::Version(Arc::new(pod), Cause::default()));
+                self.take(Message::Version(Box::new((Arc::new(pod), Cause::default()))));
                 self.dirty = true;
             }
             End::Fetched(Err(error)) if !error.is_not_found() => self.reporting.put_off(now),
             // Another pod has the name by now, or none.
-            End::Fetched(_) => self.take(Message::Gone(Cause::default())),
+            End::Fetched(_) => self.take(Message::Gone(Box::default())),
         }
     }
 
@@ -271,10 +282,20 @@ impl Worker {
         self.ask_at = waits.then(|| self.ask_at.unwrap_or_else(|| after(now, TOLD_WITHIN)));
     }
 
-    fn not_written(&mut self, tried: PodStatus, error: &api::Error, now: Timestamp) {
+    fn give_up_waiting(&mut self) {
+        let now = self.context.clock.now();
+        for (_, work, result) in std::mem::take(&mut self.unseen) {
+            self.aborts.remove(&work);
+            self.memory.finish(&work, result, &self.pod, &self.observed, now);
+            self.dirty = true;
+        }
+        self.ask_at = None;
+    }
+
+    fn not_written(&mut self, tried: Arc<Pod>, error: &api::Error, now: Timestamp) {
         debug!(pod = %self.pod.metadata.name, %error, "the status was not written");
         if error.is_not_found() {
-            return self.take(Message::Gone(Cause::default()));
+            return self.take(Message::Gone(Box::default()));
         }
         if self.reporting.failed(error, tried, now) {
             let (context, pod) = (Arc::clone(&self.context), Arc::clone(&self.pod));
@@ -287,7 +308,7 @@ impl Worker {
 
     fn time_has_come(&mut self) {
         let now = self.context.clock.now();
-        if self.last.wake_at.is_some_and(|at| at <= now) {
+        if self.wake_at.is_some_and(|at| at <= now) {
             self.dirty = true;
             if self.memory.termination.is_none() && self.memory.setback.is_none() && self.aborts.is_empty() {
                 // A back-off or a deadline is over: that is nobody's doing.
@@ -308,7 +329,7 @@ impl Worker {
             Turn::Wait(until) => Some(until),
             _ => None,
         };
-        let at = [self.last.wake_at, self.next_probe, self.ask_at, held].into_iter().flatten().min();
+        let at = [self.wake_at, self.next_probe, self.ask_at, held].into_iter().flatten().min();
         // A day is for ever here; the loop comes round all the same.
         at.map_or(Duration::from_secs(86_400), |at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
     }
@@ -324,10 +345,9 @@ impl Worker {
                 node: &self.context.facts,
                 now,
             };
-            let mut step = lifecycle::step(&input);
-            let actions = std::mem::take(&mut step.actions);
-            self.remember(&step.status, now);
-            self.last = step;
+            let Step { actions, status, wake_at, over } = lifecycle::step(&input);
+            self.remember(status, now);
+            (self.wake_at, self.over) = (wake_at, over);
             for action in actions {
                 // The end of a pod is reported before its object goes.
                 if action == Action::DeletePod && !self.reporting.is_written() {
@@ -345,23 +365,17 @@ impl Worker {
     }
 
     /// The state machine sees the status that will be reported, so that times in it stand still.
-    fn remember(&mut self, status: &PodStatus, now: Timestamp) {
-        if self.pod.status != *status {
-            let mut pod = self.pod.as_ref().clone();
-            pod.status = status.clone();
-            self.pod = Arc::new(pod);
-        }
-        if self.memory.termination.as_ref().is_none_or(|termination| termination.why != Why::Removed) {
-            self.reporting.want(status.clone(), now);
-        }
+    fn remember(&mut self, status: PodStatus, now: Timestamp) {
         if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
             self.context.release(&self.pod.metadata.uid);
         }
+        self.reporting.want(status, now);
+        self.pod = Arc::clone(self.reporting.pod());
     }
 
     fn act(&mut self, action: &Action, now: Timestamp) {
         if matches!(action, Action::RemoveSandboxes(_)) && self.memory.last_words.is_none() {
-            self.memory.last_words = Some(Box::new(self.last.status.clone()));
+            self.memory.last_words = Some(Box::new(self.pod.status.clone()));
         }
         let run = self.begin_run();
         self.announce(action, &run);
@@ -425,7 +439,7 @@ impl Worker {
         let context = Arc::clone(&self.context);
         let write = async move {
             let answer = context.api.write_status(&pod).await;
-            End::Status(Box::new(pod.status), answer)
+            End::Status(pod, answer)
         };
         self.under_way.push(write.instrument(run).boxed());
     }

@@ -92,7 +92,7 @@ impl Workers {
         let mut listed = list(runtime.as_ref()).await?;
         for (uid, inbox) in &self.inboxes {
             let observed = listed.remove(uid).map(|listed| listed.observed).unwrap_or_default();
-            let _ = inbox.send(Message::Listed(observed));
+            let _ = inbox.send(Message::Listed(Box::new(observed)));
         }
         self.unclaimed = listed;
         self.adopt_orphans();
@@ -118,7 +118,7 @@ impl Workers {
     fn tell_change(&mut self, change: PodChange) {
         match change {
             PodChange::Version(pod, cause) => match self.inboxes.get(&pod.metadata.uid) {
-                Some(inbox) => drop(inbox.send(Message::Version(pod, cause))),
+                Some(inbox) => drop(inbox.send(Message::Version(Box::new((pod, cause))))),
                 None => {
                     let observed = self.unclaimed.remove(&pod.metadata.uid).map(|listed| listed.observed);
                     self.start(pod, observed.unwrap_or_default(), &cause, false);
@@ -126,7 +126,7 @@ impl Workers {
             },
             PodChange::Gone(pod, cause) => {
                 if let Some(inbox) = self.inboxes.get(&pod.metadata.uid) {
-                    let _ = inbox.send(Message::Gone(cause));
+                    let _ = inbox.send(Message::Gone(Box::new(cause)));
                 }
             }
             PodChange::Known(pods) => {

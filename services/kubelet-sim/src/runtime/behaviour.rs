@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use service_kit::flags;
 
 use crate::cri::Signal;
 
@@ -211,12 +211,7 @@ fn text(value: &str) -> Result<Option<String>, String> {
 }
 
 fn time(value: &str) -> Result<Duration, String> {
-    let wrong = || format!("{value:?} is not a time such as 250ms, 1.5s or 2m");
-    if value == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let span: SignedDuration = value.parse().map_err(|_| wrong())?;
-    Duration::try_from(span).map_err(|_| wrong())
+    flags::duration_or_zero(value).map_err(|_| format!("{value:?} is not a time such as 250ms, 1.5s or 2m"))
 }
 
 fn time_or(value: &str, unlimited: &str) -> Result<Option<Duration>, String> {

@@ -2,7 +2,7 @@
 
 use api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    ContainerUser, LinuxContainerUser, VolumeMountStatus,
+    ContainerUser, LinuxContainerUser, Pod, VolumeMountStatus,
 };
 
 use super::super::Input;
@@ -41,6 +41,11 @@ fn status(input: &Input<'_>, slot: &Slot<'_>) -> ContainerStatus {
     };
     let Some(container) = latest else {
         status.state = waiting();
+        if let Some(reported) = reported(input.pod, name) {
+            // The runtime has lost what was reported: its restarts still count.
+            status.restart_count = reported.restart_count;
+            status.last_state = lost(reported);
+        }
         return status;
     };
     status.restart_count = i32::try_from(container.attempt).unwrap_or(i32::MAX);
@@ -79,6 +84,40 @@ fn status(input: &Input<'_>, slot: &Slot<'_>) -> ContainerStatus {
     }
     status.ready = slot.role == Role::Init && container.exit_code() == Some(0);
     status
+}
+
+/// What was last reported of a container, if it ever ran.
+fn reported<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+    let ran = |c: &&ContainerStatus| !c.container_id.is_empty() || c.last_state.terminated.is_some();
+    all.filter(|status| status.name == name).find(ran)
+}
+
+/// How a container ended that the runtime does not know any more.
+fn lost(reported: &ContainerStatus) -> ContainerState {
+    if let Some(running) = &reported.state.running {
+        let message = "The container could not be located when the pod was deleted.  The container used to be Running";
+        return ContainerState {
+            terminated: Some(ContainerStateTerminated {
+                exit_code: 137,
+                reason: "ContainerStatusUnknown".to_owned(),
+                message: message.to_owned(),
+                started_at: running.started_at,
+                container_id: reported.container_id.clone(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+    }
+    let ended = reported.state.terminated.as_ref().or(reported.last_state.terminated.as_ref());
+    ContainerState { terminated: ended.cloned(), ..Default::default() }
+}
+
+/// Which attempt the next one will be: one after the newest that the runtime has, or that was ever reported.
+pub(in crate::lifecycle) fn next_attempt(input: &Input<'_>, name: &str) -> u32 {
+    let seen = input.observed.latest(name).map(|container| container.attempt);
+    let told = reported(input.pod, name).and_then(|status| u32::try_from(status.restart_count).ok());
+    seen.max(told).map_or(0, |attempt| attempt + 1)
 }
 
 /// The reason of a container whose turn has not come, or that is being made.

@@ -6,6 +6,8 @@ mod conditions;
 mod container;
 mod phase;
 
+pub(super) use container::next_attempt;
+
 use api::core::v1::{HostIp, PodIp, PodStatus};
 use api::qos::qos_class;
 

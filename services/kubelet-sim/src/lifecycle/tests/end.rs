@@ -129,6 +129,20 @@ fn all_containers_of_a_pod_are_stopped_at_once_within_one_grace_period() {
 }
 
 #[test]
+fn a_runtime_that_refuses_is_asked_again_and_not_all_the_time() {
+    let mut world = World::running(ONE);
+    world.delete(30);
+    assert_eq!(world.fail(FailureKind::Setup, "KillContainerError", "busy"), [""; 0]);
+    assert_eq!(world.wait(1), ["stop web 29s"]);
+    world.done();
+    assert_eq!(world.fail(FailureKind::Setup, "KillPodSandboxError", "busy"), [""; 0]);
+    assert_eq!(world.wait(1), ["remove sandbox"]);
+    world.done();
+    assert_eq!(world.fail(FailureKind::Setup, "FailedDelete", "down"), [""; 0]);
+    assert_eq!(world.wait(1), ["delete pod"]);
+}
+
+#[test]
 fn i8_sidecars_are_stopped_last_in_the_reverse_of_their_order() {
     let mut world = World::running(
         "{initContainers: [{name: s0, image: x, restartPolicy: Always}, {name: s1, image: x, restartPolicy: Always}],

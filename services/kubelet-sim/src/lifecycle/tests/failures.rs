@@ -179,7 +179,7 @@ fn admission_refuses_what_does_not_fit() {
     let mut allocation = admission::Allocation::of(&small);
     let pod = pod(greedy);
     admission::admit(&pod, &small, &allocation).unwrap();
-    allocation.take(&pod.spec);
+    allocation.take(&api::pod_resources::requests(&pod.spec));
     let refused = admission::admit(&pod, &small, &allocation).unwrap_err();
     assert_eq!(refused.reason, "OutOfcpu");
     assert_eq!(
@@ -190,7 +190,7 @@ fn admission_refuses_what_does_not_fit() {
     assert_eq!(admission::admit(&tiny, &small, &allocation).unwrap_err().reason, "NodeAffinity");
     tiny.spec.node_selector.clear();
     admission::admit(&tiny, &small, &allocation).unwrap();
-    allocation.take(&tiny.spec);
+    allocation.take(&api::pod_resources::requests(&tiny.spec));
     assert_eq!(admission::admit(&tiny, &small, &allocation).unwrap_err().reason, "OutOfpods");
 
     let mut world = World::of(pod);

@@ -137,6 +137,22 @@ fn pods_that_ran_before_the_kubelet_did_are_taken_up_as_they_are() {
 }
 
 #[test]
+fn what_the_runtime_has_lost_is_started_again_and_counts_as_a_restart() {
+    let mut before = World::running(ONE);
+    before.exits("web", 1);
+    before.settle();
+    let mut after = World::of(before.pod.clone());
+    assert_eq!(after.settle(), ["sandbox 0", "volumes", "start web#2"]);
+    let status = after.status("web");
+    assert_eq!(status.restart_count, 2);
+    let mut lost = World::of(before.pod.clone());
+    lost.step();
+    let ended = lost.status("web").last_state.terminated.clone().unwrap();
+    assert_eq!((ended.reason.as_str(), ended.exit_code), ("ContainerStatusUnknown", 137));
+    assert_eq!(lost.phase(), "Running");
+}
+
+#[test]
 fn readiness_gates_are_set_by_others() {
     let mut world = World::running("{readinessGates: [{conditionType: x/y}], containers: [{name: web, image: nginx}]}");
     assert_eq!(
