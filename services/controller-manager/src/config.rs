@@ -6,7 +6,7 @@
 use crate::controllers::{self, Selection, UnknownController};
 use clap::Parser;
 use client::{Kubeconfig, KubeconfigError, Session};
-use controller::Election;
+use controller::{ContradictoryTimes, Election, LeaderElectionArgs};
 use service_kit::flags;
 use service_kit::ops::OpsArgs;
 use service_kit::tls::{TlsError, TlsServingArgs};
@@ -18,6 +18,9 @@ use telemetry::TraceMode;
 
 /// Kubernetes' port of the component.
 const PORT: u16 = 10257;
+
+/// Kubernetes' lease of the component.
+const LEASE: &str = "kube-controller-manager";
 
 /// Runs the controllers that drive the cluster from what is to what shall be.
 #[derive(Clone, Debug, Parser)]
@@ -73,54 +76,6 @@ pub struct Config {
     /// How effects relate to their causes in traces: `continue` the trace, or only `link` to it (KEP-5915).
     #[arg(long, value_name = "MODE", env = "TRACEPLANE_TRACE_MODE", default_value_t, help_heading = "Tracing")]
     pub trace_mode: TraceMode,
-}
-
-/// How the replicas of this component agree on one.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Leader election")]
-pub struct LeaderElectionArgs {
-    /// Work only while holding the lease; `false` for a single replica that need not ask.
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "TRACEPLANE_LEADER_ELECT",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true"
-    )]
-    pub leader_elect: bool,
-
-    /// How long others wait after the last renewal that they saw.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = flags::duration)]
-    pub leader_elect_lease_duration: Duration,
-
-    /// How long the leader tries to renew before it gives up; less than the lease's duration.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = flags::duration)]
-    pub leader_elect_renew_deadline: Duration,
-
-    /// Time between two tries to take or renew the lease.
-    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = flags::duration)]
-    pub leader_elect_retry_period: Duration,
-
-    /// Name of the lease.
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAME",
-        default_value = "kube-controller-manager"
-    )]
-    pub leader_elect_resource_name: String,
-
-    /// Namespace of the lease.
-    #[arg(
-        long,
-        value_name = "NAMESPACE",
-        env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAMESPACE",
-        default_value = "kube-system"
-    )]
-    pub leader_elect_resource_namespace: String,
 }
 
 /// How many objects each controller works on at the same time.
@@ -208,8 +163,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Controller(#[from] UnknownController),
     /// Times of leader election that contradict each other.
-    #[error("{0}")]
-    Election(&'static str),
+    #[error(transparent)]
+    Election(#[from] ContradictoryTimes),
 }
 
 impl Config {
@@ -218,7 +173,7 @@ impl Config {
     /// # Errors
     /// The first flag that cannot be used, with what to do about it.
     pub fn settings(self) -> Result<Settings, ConfigError> {
-        let election = self.leader_election.election()?;
+        let election = self.leader_election.election(LEASE)?;
         Ok(Settings {
             controllers: Selection::of(&self.controllers)?,
             session: Kubeconfig::read(&self.kubeconfig)?.session(None)?,
@@ -231,40 +186,6 @@ impl Config {
             mode: self.trace_mode,
         })
     }
-}
-
-impl LeaderElectionArgs {
-    /// Namespace of the lease and how to hold it; `None` without election.
-    fn election(&self) -> Result<Option<(String, Election)>, ConfigError> {
-        if !self.leader_elect {
-            return Ok(None);
-        }
-        let (duration, deadline, retry) =
-            (self.leader_elect_lease_duration, self.leader_elect_renew_deadline, self.leader_elect_retry_period);
-        if duration <= deadline {
-            return Err(ConfigError::Election(
-                "--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline, or two replicas could lead",
-            ));
-        }
-        if deadline <= retry {
-            return Err(ConfigError::Election(
-                "--leader-elect-renew-deadline must be longer than --leader-elect-retry-period, or no renewal is tried twice",
-            ));
-        }
-        let election = Election {
-            duration,
-            renew_deadline: deadline,
-            retry_period: retry,
-            ..Election::new(&*self.leader_elect_resource_name, identity())
-        };
-        Ok(Some((self.leader_elect_resource_namespace.clone(), election)))
-    }
-}
-
-/// Unique among the replicas, and says where to look: host and a random part.
-fn identity() -> String {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{}_{:016x}", host.unwrap_or_else(|| "localhost".to_owned()), rand::random::<u64>())
 }
 
 #[cfg(test)]
@@ -290,27 +211,10 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_kubernetes() {
         let config = parse(&[]);
-        let (namespace, election) = config.leader_election.election().unwrap().unwrap();
+        let (namespace, election) = config.leader_election.election(LEASE).unwrap().unwrap();
         assert_eq!((namespace.as_str(), election.lease.as_str()), ("kube-system", "kube-controller-manager"));
-        assert_eq!((election.duration.as_secs(), election.renew_deadline.as_secs()), (15, 10));
         assert_eq!(config.nodes.node_monitor_grace_period, Duration::from_secs(40));
         assert_eq!(config.ops.address(PORT).to_string(), "127.0.0.1:10257");
-        assert!(parse(&["--leader-elect=false"]).leader_election.election().unwrap().is_none());
-        assert!(parse(&["--leader-elect"]).leader_election.election().unwrap().is_some());
         assert_eq!(parse(&["--controllers", "*,-namespace-controller"]).controllers.len(), 2);
-    }
-
-    #[test]
-    fn times_that_would_let_two_lead_are_refused() {
-        for (args, flag) in [
-            (
-                ["--leader-elect-lease-duration=10s", "--leader-elect-renew-deadline=10s"],
-                "--leader-elect-lease-duration",
-            ),
-            (["--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=2s"], "--leader-elect-renew-deadline"),
-        ] {
-            let error = parse(&args).leader_election.election().unwrap_err().to_string();
-            assert!(error.starts_with(flag), "{error}");
-        }
     }
 }

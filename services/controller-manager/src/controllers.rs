@@ -2,7 +2,8 @@
 
 use crate::config::Settings;
 use crate::context::{Context, Start};
-use crate::{deployment, endpoints, endpointslice, garbagecollector, replicaset};
+use crate::nodelifecycle::plan::Patience;
+use crate::{deployment, endpoints, endpointslice, garbagecollector, nodelifecycle, podgc, replicaset, tainteviction};
 
 /// A controller by its Kubernetes name, and how it is registered.
 struct Entry {
@@ -41,6 +42,27 @@ const ALL: &[Entry] = &[
         register: |context, settings| {
             endpoints::controller::register(context, settings.concurrency.concurrent_endpoint_syncs)
         },
+    },
+    Entry {
+        name: "node-lifecycle-controller",
+        register: |context, settings| {
+            let patience = Patience {
+                silent: settings.nodes.node_monitor_grace_period,
+                starting: settings.nodes.node_startup_grace_period,
+                period: settings.nodes.node_monitor_period,
+            };
+            nodelifecycle::controller::register(context, settings.concurrency.concurrent_node_syncs, patience)
+        },
+    },
+    Entry {
+        name: "taint-eviction-controller",
+        register: |context, settings| {
+            tainteviction::controller::register(context, settings.concurrency.concurrent_node_syncs)
+        },
+    },
+    Entry {
+        name: "pod-garbage-collector-controller",
+        register: |context, settings| podgc::controller::register(context, settings.finished_pods),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! Kinds whose types are known only at run time, for controllers that work on all of them.
 
-use api::meta::v1::{DeleteOptions, ListOptions, ObjectMeta};
+use api::meta::v1::{DeleteOptions, ObjectMeta};
 use api::{Error, KindInfo, KindVisitor, Resource, visit_kind};
 use client::{Api, Client, Patch};
 use futures::future::BoxFuture;
@@ -25,12 +25,6 @@ pub trait Objects: Debug + Send + Sync {
 
     /// Changes an object (not its status).
     fn patch<'a>(&'a self, namespace: &'a str, name: &'a str, patch: &'a Patch) -> BoxFuture<'a, Result<(), Error>>;
-
-    /// Deletes all objects of a namespace.
-    fn delete_all<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<(), Error>>;
-
-    /// The metadata of all objects of a namespace, as new as etcd has it.
-    fn list<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<ObjectMeta>, Error>>;
 }
 
 /// The objects of a kind; `None` for a kind that is not served.
@@ -74,20 +68,6 @@ impl<K: Resource> Objects for Typed<K> {
 
     fn patch<'a>(&'a self, namespace: &'a str, name: &'a str, patch: &'a Patch) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move { self.0.within(namespace).patch(name, patch).await.map(drop) })
-    }
-
-    fn delete_all<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move {
-            let objects = self.0.within(namespace);
-            objects.delete_collection(ListOptions::default(), DeleteOptions::default()).await.map(drop)
-        })
-    }
-
-    fn list<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<ObjectMeta>, Error>> {
-        Box::pin(async move {
-            let list = self.0.within(namespace).list(ListOptions::default()).await?;
-            Ok(list.items.iter().map(|object| object.metadata().clone()).collect())
-        })
     }
 }
 

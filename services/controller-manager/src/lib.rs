@@ -25,8 +25,11 @@ pub mod endpointslice;
 pub mod garbagecollector;
 pub mod informers;
 pub mod kinds;
+pub mod nodelifecycle;
 pub mod origin;
+pub mod podgc;
 pub mod replicaset;
+pub mod tainteviction;
 pub mod written;
 
 pub use config::{Config, ConfigError};
