@@ -121,7 +121,7 @@ async fn a_delete_honours_finalizers_preconditions_and_never_lengthens_a_grace_p
 async fn a_process_that_ignores_term_is_killed_at_the_end_of_the_grace_period() {
     let cluster = Cluster::start_with(&["--nodes", "1"]).await;
     let mut stubborn = pod("stubborn", "nginx");
-    stubborn.metadata.annotations.insert("sim.traceplane.dev/on-term".to_owned(), "ignore".to_owned());
+    stubborn.metadata.annotations.insert("sim.traceplane.dev/term-time".to_owned(), "ignore".to_owned());
     let (api, _) = running(&cluster, &stubborn).await;
     let begin = Instant::now();
     api.delete("stubborn", grace(2)).await.expect("accepted");

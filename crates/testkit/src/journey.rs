@@ -124,8 +124,13 @@ impl Trace {
         steps.iter().map(|step| step.pattern().into_owned()).filter(|id| !present.contains(id)).collect()
     }
 
-    /// The part of the trace that is about one pod: the spans that name it, and those below them that name no other.
+    /// The part of the trace that is about one pod; see [`Trace::by_pod`].
     pub fn about_pod(&self, name: &str) -> Trace {
+        self.by_pod().remove(name).unwrap_or_else(|| Trace::new(self.id.clone(), Vec::new()))
+    }
+
+    /// The parts of the trace that are about a pod each: the spans that name it, and those below them that name no other.
+    pub fn by_pod(&self) -> BTreeMap<String, Trace> {
         let by_id: HashMap<&str, &Span> = self.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
         let pod_of = |span: &Span| -> Option<String> {
             let mut span = span;
@@ -136,8 +141,13 @@ impl Trace {
                 span = by_id.get(span.parent_id.as_str())?;
             }
         };
-        let spans = self.spans.iter().filter(|span| pod_of(span).as_deref() == Some(name)).cloned().collect();
-        Trace::new(self.id.clone(), spans)
+        let mut parts: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+        for span in &self.spans {
+            if let Some(pod) = pod_of(span) {
+                parts.entry(pod).or_default().push(span.clone());
+            }
+        }
+        parts.into_iter().map(|(pod, spans)| (pod, Trace::new(self.id.clone(), spans))).collect()
     }
 
     /// Faults of structure: not exactly one root, a parent that is missing, a child before its parent. `others` are the traces that links
