@@ -1,0 +1,117 @@
+//! What goes wrong, and what users see of it.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn s2_a_crashing_container_is_restarted_with_growing_delays() {
+    let cluster = Cluster::new().await;
+    cluster.create("containers: [{name: web, image: busybox, command: [sh, -c, 'sleep 1; exit 1']}]");
+    cluster.until_waiting("CrashLoopBackOff").await;
+    assert_eq!(cluster.status().unwrap().container_statuses[0].restart_count, 1);
+    sleep(Duration::from_secs(60)).await;
+    let status = cluster.status().unwrap();
+    let main = &status.container_statuses[0];
+    assert_eq!((main.restart_count, status.phase.as_str()), (3, "Running"));
+    assert_eq!(main.last_state.terminated.as_ref().map(|t| t.exit_code), Some(1));
+    let reasons = cluster.reasons();
+    assert_eq!(reasons.iter().filter(|reason| *reason == "BackOff").count(), 3);
+    assert_eq!(
+        reasons.iter().filter(|reason| *reason == "Pulling").count(),
+        4,
+        "busybox has no tag, so it is always looked up"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_failures_are_shown_with_their_reasons_and_events() {
+    /// Container, annotations, waiting reason, one of the events.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+    let cases: [Case; 8] = [
+        ("image: Nginx", &[], "InvalidImageName", "InspectFailed"),
+        ("image: nginx", &[("inspect-error", "no")], "ImageInspectError", "InspectFailed"),
+        ("image: nginx, imagePullPolicy: Never", &[], "ErrImageNeverPull", "ErrImageNeverPull"),
+        ("image: 'nginx:missing'", &[], "ImagePullBackOff", "BackOff"),
+        ("image: registry.invalid/app", &[], "RegistryUnavailable", "Failed"),
+        ("image: nginx", &[("create-error", "no")], "CreateContainerError", "Failed"),
+        (
+            "image: nginx, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]",
+            &[],
+            "CreateContainerConfigError",
+            "Failed",
+        ),
+        ("image: nginx", &[("start-error", "no")], "RunContainerError", "Failed"),
+    ];
+    for (container, annotations, reason, event) in cases {
+        let cluster = Cluster::new().await;
+        cluster.create_with(&format!("containers: [{{name: web, {container}}}]"), annotations);
+        cluster.until_waiting(reason).await;
+        assert!(cluster.reasons().iter().any(|seen| seen == event), "{reason}: no event {event}");
+        cluster.delete(0);
+        cluster.until_gone().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h3_a_failing_post_start_hook_is_told_with_its_output() {
+    let cluster = Cluster::new().await;
+    cluster.create_with(
+        "containers: [{name: web, image: nginx, lifecycle: {postStart: {exec: {command: [check]}}}}]",
+        &[("post-start-error", "no luck")],
+    );
+    cluster.until_waiting("PostStartHookError").await;
+    let events = cluster.events();
+    let failed = events.iter().find(|event| event.starts_with("Warning FailedPostStartHook")).unwrap();
+    assert!(failed.contains("\"no luck\""), "{failed}");
+    cluster.until_waiting("CrashLoopBackOff").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_wait_for_what_they_refer_to() {
+    let cluster = Cluster::new().await;
+    cluster.create("{volumes: [{name: v, configMap: {name: c}}], containers: [{name: web, image: pause}]}");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(
+        cluster.events(),
+        ["Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"c\" not found"]
+    );
+    cluster.api.config_maps.lock().push("c".to_owned());
+    cluster.until_ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2_a_failing_liveness_probe_restarts_the_container() {
+    let cluster = Cluster::new().await;
+    cluster.create_with(
+        "containers: [{name: web, image: nginx, livenessProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 2}}]",
+        &[("live-for", "5s")],
+    );
+    cluster.until("restarted", |s| s.is_some_and(|s| s.container_statuses.iter().any(|c| c.restart_count == 1))).await;
+    let events = cluster.events();
+    assert!(
+        events.contains(&"Normal Killing: Container web failed liveness probe, will be restarted".to_owned()),
+        "{events:?}"
+    );
+    cluster.until_ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_written_once_the_apiserver_is_back() {
+    let cluster = Cluster::new().await;
+    *cluster.api.down.lock() = true;
+    cluster.create(NGINX);
+    sleep(Duration::from_secs(30)).await;
+    assert!(cluster.api.statuses.lock().is_empty());
+    *cluster.api.down.lock() = false;
+    let took = cluster.until_ready().await;
+    assert!(took < 6_000, "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_refuses_what_does_not_fit() {
+    let cluster = Cluster::new().await;
+    cluster.create("containers: [{name: web, image: nginx, resources: {requests: {cpu: '5'}}}]");
+    cluster.until("failed", |status| status.is_some_and(|status| status.phase == "Failed")).await;
+    assert_eq!(cluster.status().unwrap().reason, "OutOfcpu");
+    assert_eq!(cluster.reasons(), ["OutOfcpu"]);
+    assert_eq!(cluster.sandboxes().await, 0);
+}
