@@ -33,6 +33,9 @@ pub enum Outcome {
     Done,
     /// The key shall run again after this time, even without an event.
     After(Duration),
+    /// Somebody else was faster and changed what the run was about to write, which is nobody's fault: the key runs again with all its
+    /// causes, when the cache shows the change or after a back-off.
+    Overtaken,
 }
 
 /// A failed run of more attempts than this is logged as a warning; the first ones are often conflicts that pass.
@@ -144,11 +147,14 @@ fn finish<T: RunKey, E: Display>(
     span: &Span,
 ) {
     match result {
-        Ok(outcome) => {
+        Ok(Outcome::Done) => queue.done(&item),
+        Ok(Outcome::After(delay)) => {
             queue.done(&item);
-            if let Outcome::After(delay) = outcome {
-                queue.add_after(item.key, delay);
-            }
+            queue.add_after(item.key, delay);
+        }
+        Ok(Outcome::Overtaken) => {
+            span.note("overtaken", Vec::new());
+            queue.failed(item);
         }
         Err(error) => {
             span.fail("ReconcileError", &error);

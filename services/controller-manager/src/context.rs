@@ -4,11 +4,23 @@
 //! when all caches are filled, so that no decision is made on a part of the cluster.
 
 use crate::informers::Informers;
-use api::Resource;
+use api::{Error, Resource};
 use client::{Api, Client};
-use controller::Recorder;
+use controller::{Outcome, Recorder};
 use service_kit::{Clock, Shutdown, Supervisor};
 use telemetry::TraceMode;
+use tracing::debug;
+
+/// How a run ends whose writes were refused because the cache was old: it is not an error, and the next run knows better.
+pub fn settled(result: Result<Outcome, Error>) -> Result<Outcome, Error> {
+    match result {
+        Err(error) if error.is_conflict() || error.is_not_found() => {
+            debug!(%error, "overtaken");
+            Ok(Outcome::Overtaken)
+        }
+        result => result,
+    }
+}
 
 /// Starts a registered controller's workers.
 pub type Start = Box<dyn FnOnce() + Send>;

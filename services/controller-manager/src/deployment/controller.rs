@@ -7,7 +7,7 @@ use super::bounds::is_recreate;
 use super::draft::same_template;
 use super::plan::{self, CREATE_FAILED, Observed, Resized, plan};
 use crate::claim::{CONTROLLER, by_controller, candidates, claim, controlled};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::origin::{Marks, echo, origin, sign};
 use crate::replicaset::controller::is_namespace_terminating;
 use crate::written::Written;
@@ -93,7 +93,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         };
         let reconcile = move |key: Key, _: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key)).await }
+            async move { settled(Box::pin(this.reconcile(&key)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })

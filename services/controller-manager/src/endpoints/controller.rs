@@ -1,7 +1,7 @@
 //! Looks at a Service and its pods, and writes its Endpoints object.
 
 use super::plan::{MANAGED_BY, MANAGER, plan};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::endpointslice::controller::{NAMESPACE, PODS_OF_NAMESPACE, services_of};
 use crate::endpointslice::members::{matters, selector};
 use crate::origin::{echo, origin, sign};
@@ -69,7 +69,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         };
         let reconcile = move |key: Key, _: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key)).await }
+            async move { settled(Box::pin(this.reconcile(&key)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })

@@ -4,7 +4,7 @@
 
 use super::members::{is_listed, matters, selector};
 use super::plan::{MANAGED_BY, MANAGER, NodeView, Observed, Plan, SERVICE_NAME, plan};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::origin::{Marks, echo, origin, sign};
 use crate::written::Written;
 use api::core::v1::{Node, Pod, Service};
@@ -107,7 +107,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         };
         let reconcile = move |key: Key, causes: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key, &causes)).await }
+            async move { settled(Box::pin(this.reconcile(&key, &causes)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })

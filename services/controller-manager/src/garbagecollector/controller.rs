@@ -2,7 +2,7 @@
 
 use super::graph::{FOREGROUND, Graph, Identity, ORPHAN};
 use super::plan::{Decision, Known, Owner, plan};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::informers::lasting_kinds;
 use crate::kinds::{Objects, objects};
 use crate::origin::echo;
@@ -48,7 +48,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let queue = this.queue.clone();
         let reconcile = move |object: Identity, causes: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&object, &causes)).await }
+            async move { settled(Box::pin(this.reconcile(&object, &causes)).await) }
         };
         run_as(
             controller,
@@ -180,7 +180,7 @@ impl Collector {
             propagation_policy: Some(policy.to_owned()),
             ..DeleteOptions::default()
         };
-        settled(self.kind(object)?.delete(&object.namespace, &object.name, options).await)
+        unless_gone(self.kind(object)?.delete(&object.namespace, &object.name, options).await)
     }
 
     /// Replaces the object's owner references if it is still what was judged.
@@ -192,7 +192,7 @@ impl Collector {
     async fn patch(&self, object: &Identity, revision: &str, field: &str, value: Value) -> Result<(), Error> {
         let metadata = json!({ "uid": object.uid, "resourceVersion": revision, field: value });
         let patch = Patch::Merge(json!({ "metadata": metadata }));
-        settled(self.kind(object)?.patch(&object.namespace, &object.name, &patch).await)
+        unless_gone(self.kind(object)?.patch(&object.namespace, &object.name, &patch).await)
     }
 
     /// Takes a finalizer off an object, on its newest revision: others may have taken theirs off meanwhile.
@@ -232,6 +232,6 @@ impl Collector {
 }
 
 /// An object that is gone needs nothing any more.
-fn settled(result: Result<(), Error>) -> Result<(), Error> {
+fn unless_gone(result: Result<(), Error>) -> Result<(), Error> {
     result.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })
 }

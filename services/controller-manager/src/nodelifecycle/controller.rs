@@ -2,7 +2,7 @@
 
 use super::plan::{Observed, Patience, Plan, is_doubtful, is_node_ready, plan};
 use super::signs::Signs;
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::endpointslice::controller::NODE;
 use crate::origin::{echo, origin};
 use crate::written::Written;
@@ -82,7 +82,7 @@ pub fn register(context: &mut Context, workers: usize, patience: Patience) -> St
         };
         let reconcile = move |key: Key, _: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key)).await }
+            async move { settled(Box::pin(this.reconcile(&key)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })

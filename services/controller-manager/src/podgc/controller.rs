@@ -1,7 +1,7 @@
 //! Looks through all pods now and then, and removes those that nobody looks after.
 
 use super::plan::{Observed, Why, missing_nodes, plan};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::origin::origin;
 use api::core::v1::{Node, Pod, PodCondition};
 use api::meta::v1::{DeleteOptions, Preconditions};
@@ -85,7 +85,7 @@ pub fn register(context: &mut Context, keep: Option<usize>) -> Start {
         supervisor.spawn("pod garbage collection", OnFailure::StopService, async move { looking.look(until).await });
         let reconcile = move |doomed: Doomed, _: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.remove(&doomed)).await }
+            async move { settled(Box::pin(this.remove(&doomed)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })

@@ -9,7 +9,7 @@
 use super::plan::{Failure, Observed, Plan, plan, pod_of};
 use super::slow_start::slow_start;
 use crate::claim::{self, CONTROLLER, by_controller, candidates, claim, controlled};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::origin::{Marks, echo, origin, sign};
 use crate::written::Written;
 use api::apps::v1::ReplicaSet;
@@ -95,7 +95,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         };
         let reconcile = move |key: Key, causes: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key, &causes)).await }
+            async move { settled(Box::pin(this.reconcile(&key, &causes)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })
@@ -240,14 +240,16 @@ impl ReplicaSets {
         let per_node = || self.pods_per_node(&set);
         let plan = plan(Observed { replica_set: &set, active, terminating, per_node: &per_node }, now);
         let failed = self.carry_out(key, &set, &plan, causes).await;
-        // Pods that were made or deleted a moment ago: their events bring the run that counts them.
-        if failed.is_none() && !self.expectations.satisfied(key) {
+        // The events of pods that were made or deleted a moment ago bring the run that counts them: one status, and not two.
+        if failed.is_none() && plan.changes_pods() {
             return Ok(Outcome::Done);
         }
         let failure = failed.as_ref().map(|(failure, _)| failure);
         if let Some(status) = plan.status(&set, failure, now) {
             let mut changed = (*set).clone();
             changed.status = status;
+            // Nobody else writes it, and the last one is seen; a Deployment that scales meanwhile is no conflict.
+            changed.metadata.resource_version.clear();
             self.written.changed(key, &self.sets_api.update_status(&changed).await?);
         }
         match failed {

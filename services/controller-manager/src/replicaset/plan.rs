@@ -56,6 +56,11 @@ pub fn plan(observed: Observed<'_>, now: Timestamp) -> Plan {
 }
 
 impl Plan {
+    /// Whether pods are made or deleted.
+    pub fn changes_pods(&self) -> bool {
+        self.create > 0 || !self.delete.is_empty()
+    }
+
     /// The status once the plan is carried out, as far as that succeeded; `None` if it is what it was. Pods that were just created count
     /// when they are seen.
     pub fn status(&self, set: &ReplicaSet, failure: Option<&Failure>, now: Timestamp) -> Option<ReplicaSetStatus> {

@@ -1,7 +1,7 @@
 //! Follows nodes' taints and their pods, and evicts pods when their time is over.
 
 use super::plan::{Verdict, verdict};
-use crate::context::{Context, Start};
+use crate::context::{Context, Start, settled};
 use crate::endpointslice::controller::NODE;
 use crate::origin::{echo, origin};
 use api::core::v1::{Node, Pod, PodCondition, Taint};
@@ -66,7 +66,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let origin = move |key: &Key, _: &Causes| Some(origin(&of.pods, key, RunSteps::default()));
         let reconcile = move |key: Key, _: Causes| {
             let this = Arc::clone(&this);
-            async move { Box::pin(this.reconcile(&key)).await }
+            async move { settled(Box::pin(this.reconcile(&key)).await) }
         };
         run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
     })
