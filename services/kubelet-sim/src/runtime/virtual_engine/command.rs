@@ -69,8 +69,11 @@ fn simple(words: &[&str]) -> Option<Step> {
     }
 }
 
-/// Walks through the commands of a script. Loops, conditions and pipes are not understood.
+/// Walks through the commands of a script. Conditions and pipes are not understood, and a loop is taken to wait for ever.
 fn script(text: &str) -> Option<Step> {
+    if waits(text) {
+        return Some(Step::Stays);
+    }
     let mut elapsed = Duration::ZERO;
     let mut last = 0;
     for (joint, command) in commands(text)? {
@@ -90,6 +93,12 @@ fn script(text: &str) -> Option<Step> {
         }
     }
     Some(Step::Exits(elapsed, last))
+}
+
+/// Whether a script loops until something happens that cannot happen here, and does nothing about signals meanwhile.
+fn waits(text: &str) -> bool {
+    let has = |word: &str| text.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
+    (has("while") || has("until")) && has("do") && !has("trap")
 }
 
 /// What stands before a command.
@@ -185,7 +194,7 @@ mod tests {
         let stays = Some((None, 0));
         /// A command, and how long it runs and how it exits, if that can be told.
         type Case = (&'static [&'static str], Option<(Option<Duration>, i32)>);
-        let cases: [Case; 18] = [
+        let cases: [Case; 19] = [
             (&["sleep", "5"], ends(5.0, 0)),
             (&["/bin/sleep", "1m", "0.5"], ends(60.5, 0)),
             (&["sleep", "infinity"], stays),
@@ -199,7 +208,8 @@ mod tests {
             (&["bash", "-c", "false && sleep 1"], ends(0.0, 1)),
             (&["sh", "-c", "echo 'a; b' > /tmp/x\nexec sleep 4"], ends(4.0, 0)),
             (&["tail", "-f", "/dev/null"], stays),
-            (&["sh", "-c", "until cat /root/myapp; do sleep 2; done"], None),
+            (&["sh", "-c", "until cat /root/myapp; do sleep 2; done"], stays),
+            (&["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 1; done"], None),
             (&["sh", "-c", "sleep 1 & wait"], None),
             (&["sh", "-c", "echo `date`"], None),
             (&["nginx", "-g", "daemon off;"], None),
