@@ -6,6 +6,7 @@ mod bad_input;
 mod deletion;
 mod faults;
 mod journeys;
+mod nodes;
 mod persistence;
 mod scheduling;
 mod steady;

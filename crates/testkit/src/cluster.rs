@@ -12,6 +12,8 @@ use tokio::process::Command;
 #[derive(Debug)]
 pub struct Cluster {
     state: tempfile::TempDir,
+    /// Variables for `tpctl` and, through it, for every process: flags that a test shortens.
+    environment: Vec<(&'static str, &'static str)>,
     /// Receives the spans of all its processes, and of `tpctl`.
     pub collector: Collector,
 }
@@ -24,7 +26,13 @@ impl Cluster {
 
     /// The same with further flags of `tpctl up`.
     pub async fn start_with(flags: &[&str]) -> Cluster {
+        Cluster::start_in(&[], flags).await
+    }
+
+    /// The same with flags of the services, as variables (`TRACEPLANE_...`).
+    pub async fn start_in(environment: &[(&'static str, &'static str)], flags: &[&str]) -> Cluster {
         let cluster = Cluster {
+            environment: environment.to_vec(),
             state: tempfile::tempdir().expect("a temporary directory can be made"),
             collector: Collector::start().await,
         };
@@ -47,6 +55,7 @@ impl Cluster {
             .env("TRACEPLANE_STATE_DIR", self.state.path())
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.endpoint())
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -52,13 +52,14 @@ pub(crate) fn start(state: &Path, launch: &Launch) -> Result<Started> {
 }
 
 impl Started {
-    /// Why the process has ended, if it has: the last line of its log.
+    /// Why the process has ended, if it has: the last words of its log.
     pub(crate) fn failure(&mut self, state: &Path) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         let log = log_path(state, &self.record.name);
         let text = fs::read_to_string(&log).unwrap_or_default();
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it wrote nothing");
-        let last = last.strip_prefix("error: ").unwrap_or(last);
+        // The error that ended it, if it wrote one: wrong flags are followed by advice.
+        let error = text.lines().rev().take(10).find_map(|line| line.strip_prefix("error: "));
+        let last = error.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or("it wrote nothing");
         Some(format!("{} ended ({status}): {last} (its log is {})", self.record.name, log.display()))
     }
 }
