@@ -78,7 +78,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), TaskError> {
 /// # Errors
 /// A flag, a file or a port cannot be used; nothing runs then.
 pub async fn serve(config: &Config, shutdown: &Shutdown) -> Result<Handle, StartError> {
-    config.validate()?;
+    let (timing, election) = (config.timing()?, config.election()?);
     let client = Client::new(&Kubeconfig::read(&config.kubeconfig)?.session(None)?)?;
     let (health, metrics) = (Health::new(), Metrics::new("scheduler"));
     let tls = config.tls.open_server_config()?;
@@ -92,7 +92,7 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> Result<Handle, Start
     let binder = DefaultBinder::new(pods.clone(), shutdown.clone());
     let framework = Arc::new(Framework::new(plugins::defaults(binder), Arc::clone(&waiting)));
     let cache = Arc::new(Mutex::new(Cache::new()));
-    let queue = Arc::new(SchedulingQueue::new(Arc::clone(&framework), config.timing()));
+    let queue = Arc::new(SchedulingQueue::new(Arc::clone(&framework), timing));
     metrics::observe(&metrics, &queue, &cache);
 
     let events = Events {
@@ -124,8 +124,6 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> Result<Handle, Start
 
     let caches_filled = health.gate("informer-sync");
     health.not_ready_after(shutdown);
-    let leases = Api::<Lease>::namespaced(client, &config.leader.leader_elect_resource_namespace);
-    let election = config.leader.leader_elect.then(|| config.election());
     let shutdown = shutdown.clone();
     tasks.spawn("scheduling", OnFailure::StopService, async move {
         // A decision on half of the nodes would be a wrong one. A standby waits with full caches.
@@ -135,7 +133,10 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> Result<Handle, Start
         caches_filled.open();
         info!("caches are filled");
         match election {
-            Some(election) => elect(leases, election, shutdown, |leading| scheduler.run(leading)).await,
+            Some((namespace, election)) => {
+                let leases = Api::<Lease>::namespaced(client, &namespace);
+                elect(leases, election, shutdown, |leading| scheduler.run(leading)).await
+            }
             None => {
                 scheduler.run(shutdown).await;
                 Ok(())

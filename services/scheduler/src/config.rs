@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser;
 use clap::builder::RangedU64ValueParser;
-use clap::{ArgAction, Parser};
-use controller::Election;
+use controller::{ContradictoryTimes, Election, LeaderElectionArgs};
 use service_kit::flags;
 use service_kit::ops::OpsArgs;
 use service_kit::tls::TlsServingArgs;
@@ -16,6 +16,9 @@ use crate::scheduler::Settings;
 
 /// The scheduler's own port.
 pub const DEFAULT_PORT: u16 = 10259;
+
+/// The scheduler's own lease.
+const DEFAULT_LEASE: &str = "kube-scheduler";
 
 /// Gives pods their nodes.
 #[derive(Debug, Clone, Parser)]
@@ -53,7 +56,7 @@ pub struct Config {
 
     /// Who leads, of several schedulers.
     #[command(flatten)]
-    pub leader: LeaderArgs,
+    pub leader: LeaderElectionArgs,
 
     /// How long pods wait.
     #[command(flatten)]
@@ -66,71 +69,6 @@ pub struct Config {
     /// The identity of that port; without one it speaks plain text.
     #[command(flatten)]
     pub tls: TlsServingArgs,
-}
-
-/// Flags of the election.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Leader election")]
-pub struct LeaderArgs {
-    /// Work only while leading; `false` for the only scheduler of its name.
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "TRACEPLANE_LEADER_ELECT",
-        default_value_t = true,
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        default_missing_value = "true"
-    )]
-    pub leader_elect: bool,
-
-    /// Our name among the candidates [default: host name and a random id]. Whoever starts us again after a crash under the same name
-    /// takes the lease at once; two that run at the same time must not have the same.
-    #[arg(long, value_name = "NAME", env = "TRACEPLANE_LEADER_ELECT_IDENTITY")]
-    pub leader_elect_identity: Option<String>,
-
-    /// How long the others wait after the leader's last sign of life.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "TRACEPLANE_LEADER_ELECT_LEASE_DURATION",
-        default_value = "15s",
-        value_parser = flags::duration
-    )]
-    pub leader_elect_lease_duration: Duration,
-
-    /// How long the leader tries to give one before it stops. Less than the lease's duration.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "TRACEPLANE_LEADER_ELECT_RENEW_DEADLINE",
-        default_value = "10s",
-        value_parser = flags::duration
-    )]
-    pub leader_elect_renew_deadline: Duration,
-
-    /// How often it does, and how often the others look.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "TRACEPLANE_LEADER_ELECT_RETRY_PERIOD",
-        default_value = "2s",
-        value_parser = flags::duration
-    )]
-    pub leader_elect_retry_period: Duration,
-
-    /// Name of the Lease.
-    #[arg(long, value_name = "NAME", env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAME", default_value = "kube-scheduler")]
-    pub leader_elect_resource_name: String,
-
-    /// Its namespace.
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "TRACEPLANE_LEADER_ELECT_RESOURCE_NAMESPACE",
-        default_value = "kube-system"
-    )]
-    pub leader_elect_resource_namespace: String,
 }
 
 /// Flags of the queue.
@@ -170,45 +108,21 @@ pub struct QueueArgs {
 
 /// Flags that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
+pub enum ConfigError {
+    /// Times of leader election.
+    #[error(transparent)]
+    Election(#[from] ContradictoryTimes),
+    /// The first wait is longer than the longest.
+    #[error("--pod-initial-backoff is {initial:?}: it must not exceed --pod-max-backoff, {max:?}")]
+    Backoff {
+        /// --pod-initial-backoff.
+        initial: Duration,
+        /// --pod-max-backoff.
+        max: Duration,
+    },
+}
 
 impl Config {
-    /// Checks what one flag alone does not show.
-    ///
-    /// # Errors
-    /// A time is not less than the one that it has to be less than.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { leader, queue, .. } = self;
-        for (less, than, less_flag, than_flag) in [
-            (
-                leader.leader_elect_renew_deadline,
-                leader.leader_elect_lease_duration,
-                "--leader-elect-renew-deadline",
-                "--leader-elect-lease-duration",
-            ),
-            (
-                leader.leader_elect_retry_period,
-                leader.leader_elect_renew_deadline,
-                "--leader-elect-retry-period",
-                "--leader-elect-renew-deadline",
-            ),
-        ] {
-            if less >= than {
-                return Err(ConfigError(format!(
-                    "{less_flag} is {less:?}: it must be less than {than_flag}, {than:?}"
-                )));
-            }
-        }
-        if queue.pod_initial_backoff > queue.pod_max_backoff {
-            let (initial, max) = (queue.pod_initial_backoff, queue.pod_max_backoff);
-            let message =
-                format!("--pod-initial-backoff is {initial:?}: it must not exceed --pod-max-backoff, {max:?}");
-            return Err(ConfigError(message));
-        }
-        Ok(())
-    }
-
     /// What is chosen about the algorithm.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -220,31 +134,28 @@ impl Config {
     }
 
     /// How long pods wait.
-    pub fn timing(&self) -> Timing {
-        Timing {
-            initial_backoff: self.queue.pod_initial_backoff,
-            max_backoff: self.queue.pod_max_backoff,
+    ///
+    /// # Errors
+    /// The first wait is longer than the longest.
+    pub fn timing(&self) -> Result<Timing, ConfigError> {
+        let (initial, max) = (self.queue.pod_initial_backoff, self.queue.pod_max_backoff);
+        if initial > max {
+            return Err(ConfigError::Backoff { initial, max });
+        }
+        Ok(Timing {
+            initial_backoff: initial,
+            max_backoff: max,
             flush: self.queue.pod_max_in_unschedulable_pods_duration,
-        }
+        })
     }
 
-    /// How we take part in the election.
-    pub fn election(&self) -> Election {
-        let leader = &self.leader;
-        Election {
-            lease: leader.leader_elect_resource_name.clone(),
-            identity: leader.leader_elect_identity.clone().unwrap_or_else(unique_name),
-            duration: leader.leader_elect_lease_duration,
-            renew_deadline: leader.leader_elect_renew_deadline,
-            retry_period: leader.leader_elect_retry_period,
-        }
+    /// Namespace of the lease and how to hold it; `None` without election.
+    ///
+    /// # Errors
+    /// A time is not less than the one that it has to be less than.
+    pub fn election(&self) -> Result<Option<(String, Election)>, ConfigError> {
+        Ok(self.leader.election(DEFAULT_LEASE)?)
     }
-}
-
-/// The host's name, for people, and something that no other process has.
-fn unique_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}_{}", host.trim(), uuid::Uuid::new_v4())
 }
 
 #[cfg(test)]
@@ -258,43 +169,22 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_kubernetes() {
         let config = parse(&[]);
-        assert_eq!(config.validate(), Ok(()));
         assert_eq!(config.ops.address(DEFAULT_PORT).to_string(), "127.0.0.1:10259");
         assert_eq!((config.scheduler_name.as_str(), config.trace_mode), ("default-scheduler", TraceMode::Continue));
-        let (timing, default) = (config.timing(), Timing::default());
+        let (timing, default) = (config.timing().unwrap(), Timing::default());
         assert_eq!(
             (timing.initial_backoff, timing.max_backoff, timing.flush),
             (default.initial_backoff, default.max_backoff, default.flush)
         );
-        let (election, default) = (config.election(), Election::new("kube-scheduler", "x"));
-        assert_eq!(
-            (election.lease, election.duration, election.renew_deadline, election.retry_period),
-            (default.lease, default.duration, default.renew_deadline, default.retry_period)
-        );
-        assert_ne!(config.election().identity, config.election().identity, "no two are called the same");
-    }
-
-    #[test]
-    fn the_election_can_be_switched_off_in_both_spellings() {
-        assert!(config_elects(&[]) && config_elects(&["--leader-elect"]) && config_elects(&["--leader-elect=true"]));
-        assert!(!config_elects(&["--leader-elect=false"]));
-    }
-
-    fn config_elects(flags: &[&str]) -> bool {
-        parse(flags).leader.leader_elect
+        let (namespace, election) = config.election().unwrap().unwrap();
+        assert_eq!((namespace.as_str(), election.lease.as_str()), ("kube-system", "kube-scheduler"));
     }
 
     #[test]
     fn times_that_cannot_work_are_refused_by_flag() {
-        let config = parse(&["--leader-elect-lease-duration=5s"]);
-        assert_eq!(
-            config.validate().unwrap_err().to_string(),
-            "--leader-elect-renew-deadline is 10s: it must be less than --leader-elect-lease-duration, 5s"
-        );
-        let config = parse(&["--pod-initial-backoff=1m30s"]);
-        assert_eq!(
-            config.validate().unwrap_err().to_string(),
-            "--pod-initial-backoff is 90s: it must not exceed --pod-max-backoff, 10s"
-        );
+        let error = parse(&["--leader-elect-lease-duration=5s"]).election().unwrap_err().to_string();
+        assert!(error.starts_with("--leader-elect-renew-deadline is 10s"), "{error}");
+        let error = parse(&["--pod-initial-backoff=1m30s"]).timing().unwrap_err().to_string();
+        assert_eq!(error, "--pod-initial-backoff is 90s: it must not exceed --pod-max-backoff, 10s");
     }
 }
