@@ -12,8 +12,8 @@ pub(super) struct Expected {
 const POD_CREATE: (&str, &[&str]) = (
     "pod.create",
     &[
-        "1", "2a", "2b", "2c", "2d", "2e", "2f", "3a", "3b", "3c", "3d", "3e", "4a", "4b", "5a", "5b", "5c", "5f[0]",
-        "5i[0]", "6a", "6b",
+        "1", "2a", "2b", "2c", "2d", "2e", "2f", "3a", "3b", "3c", "3d", "3e", "4a", "4b", "5a", "5b", "5c", "5d",
+        "5f[0]", "5i[0]", "6a", "6b", "7a",
     ],
 );
 
@@ -23,7 +23,6 @@ pub(super) const APPLY: Expected = Expected {
     steps: &[
         ("workload.apply", &["1", "1a", "1b", "1c", "1d", "1e", "1f", "2a", "2b", "2c", "3a", "3b", "3c", "4a", "4b"]),
         POD_CREATE,
-        ("pod.create", &["7a"]),
     ],
 };
 
