@@ -1,15 +1,21 @@
 //! Takes keys from a queue and runs a reconciler on them, inside the span that continues their causes.
+//!
+//! Invariant: every key that is taken is given back, whatever comes of its run; a run that panics has failed. Shutdown lets the runs that
+//! have begun end, and begins no other. How long they may take is up to the calls they make, each of which ends in time.
 
 use crate::{Expectations, Item, Key, WorkQueue};
+use futures::FutureExt as _;
+use service_kit::supervisor::panic_message;
 use service_kit::{OnFailure, Shutdown, Supervisor};
 use std::fmt::Display;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::span::reconcile::RunSteps;
 use telemetry::span::{ObjectRef, Reconcile, SpanExt, Timing, TraceMode, reconcile_span};
 use telemetry::{Causes, TraceContext};
-use tracing::{Instrument, Span, debug, warn};
+use tracing::{Instrument, Span, debug, error, warn};
 
 /// A controller as its spans and logs know it.
 #[derive(Debug, Clone, Copy)]
@@ -102,8 +108,12 @@ pub fn run_as<T: RunKey, E: Display>(
                     continue;
                 };
                 let span = span(&controller, &item, origin);
-                let result = reconcile.call(item.key.clone(), item.causes.clone()).instrument(span.clone()).await;
-                finish(&controller, &queue, item, result, &span);
+                // The call itself is inside, too: what a closure does before it returns its future belongs to the run.
+                let run = async { reconcile.call(item.key.clone(), item.causes.clone()).await };
+                match AssertUnwindSafe(run).catch_unwind().instrument(span.clone()).await {
+                    Ok(result) => finish(&controller, &queue, item, result, &span),
+                    Err(panic) => panicked(&controller, &queue, item, &panic_message(panic.as_ref()), &span),
+                }
                 if shutdown.is_triggered() {
                     break;
                 }
@@ -167,4 +177,12 @@ fn finish<T: RunKey, E: Display>(
             }
         }
     }
+}
+
+/// A bug that one object brings out must not take the others' controller away, nor be overlooked: each attempt is logged as an error.
+fn panicked<T: RunKey>(controller: &Controller, queue: &WorkQueue<T>, item: Item<T>, message: &str, span: &Span) {
+    span.fail("Panic", message);
+    let (key, attempt) = (item.key.clone(), item.attempt);
+    let delay = queue.failed(item);
+    error!(controller = controller.name, %key, attempt, ?delay, message, "the run panicked, trying again; this is a bug");
 }

@@ -4,3 +4,4 @@
 mod informer;
 mod leader;
 mod objects;
+mod runner;
