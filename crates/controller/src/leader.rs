@@ -8,7 +8,8 @@
 //!
 //! Guarantees: at no time do two replicas lead, as long as clocks run equally fast (they need not agree: the time on another's lease is
 //! compared with ours only through how long *we* have seen it unchanged) and `lead` stops when it is told to. A lease is known as ours by when
-//! we acquired it as well as by name, so that two replicas of one name do not lead together.
+//! we acquired it as well as by name, so that two replicas of one name do not lead together. Whoever says that a name is never run twice
+//! ([`Election::succeeds_namesake`]) has to see to it: then a lease of that name is a dead process's, and its successor does not wait.
 //!
 //! Losing the lease is final: [`elect`] ends the service, and a fresh process tries again. It keeps renewing while the work stops in good
 //! order, and gives the lease back only then, so that the next replica need not wait and yet never meets the work of this one.
@@ -39,10 +40,13 @@ pub struct Election {
     pub renew_deadline: Duration,
     /// Between two tries. Less than half of `renew_deadline`, so that one try may fail.
     pub retry_period: Duration,
+    /// Whether a lease of our name that is there when we start is that of our crashed predecessor, to be taken at once. Should a process of
+    /// that name live after all, both work until its next renewal, which fails, or for `renew_deadline` if it is cut off.
+    pub succeeds_namesake: bool,
 }
 
 impl Election {
-    /// With Kubernetes' times: 15 s, 10 s, 2 s.
+    /// With Kubernetes' times: 15 s, 10 s, 2 s. A lease of our name is waited for like any other.
     pub fn new(lease: impl Into<String>, identity: impl Into<String>) -> Self {
         Election {
             lease: lease.into(),
@@ -50,6 +54,7 @@ impl Election {
             duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
+            succeeds_namesake: false,
         }
     }
 }

@@ -106,6 +106,8 @@ impl LeaderElectionArgs {
             duration: self.leader_elect_lease_duration,
             renew_deadline: self.leader_elect_renew_deadline,
             retry_period: self.leader_elect_retry_period,
+            // Who chooses the name sees to it that it is not run twice; the flag says so.
+            succeeds_namesake: self.leader_elect_identity.is_some(),
             ..Election::new(
                 self.leader_elect_resource_name.as_deref().unwrap_or(default_lease),
                 self.leader_elect_identity.clone().unwrap_or_else(unique_name),
@@ -200,6 +202,8 @@ mod tests {
     #[test]
     fn no_two_are_called_the_same_unless_they_are_told_to() {
         assert_ne!(election(&[]).1.identity, election(&[]).1.identity);
+        assert!(!election(&[]).1.succeeds_namesake);
+        assert!(election(&["--leader-elect-identity=a"]).1.succeeds_namesake);
         let error = Config::try_parse_from(["x", "--leader-elect-identity="]).unwrap_err().to_string();
         assert!(error.contains("a value is required for '--leader-elect-identity"), "{error}");
     }

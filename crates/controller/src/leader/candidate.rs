@@ -170,6 +170,11 @@ impl Candidate {
     /// The holder, if its claim has not expired. It expires when we have seen it unchanged for as long as it says.
     fn valid_holder(&mut self, spec: &LeaseSpec) -> Option<Holder> {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
+        // Only at the first look: a namesake that comes later lives, and two that take from each other would both work on.
+        let at_first = self.term.is_none() && self.observed.is_none();
+        if self.election.succeeds_namesake && at_first && holder == self.election.identity {
+            return None;
+        }
         let since = match &self.observed {
             Some((seen, since)) if seen == spec => *since,
             _ => self.observed.insert((spec.clone(), Instant::now())).1,

@@ -32,11 +32,18 @@ struct Options {
     identity: &'static str,
     /// How long its work takes to stop.
     stops_in: Duration,
+    succeeds_namesake: bool,
+}
+
+impl Options {
+    fn of(identity: &'static str) -> Options {
+        Options { identity, stops_in: Duration::ZERO, succeeds_namesake: false }
+    }
 }
 
 impl Replica {
     fn start(name: &'static str, leases: &Objects<Lease>, log: &Log) -> Replica {
-        Replica::start_with(name, leases, log, Options { identity: name, stops_in: Duration::ZERO }, |_| Fate::Served)
+        Replica::start_with(name, leases, log, Options::of(name), |_| Fate::Served)
     }
 
     fn start_with(
@@ -50,7 +57,8 @@ impl Replica {
         let (network, shutdown) = (server.network(), Shutdown::new());
         leases.serve(server, fate);
         let api = Api::<Lease>::namespaced(client, "kube-system");
-        let election = Election::new("scheduler", options.identity);
+        let succeeds_namesake = options.succeeds_namesake;
+        let election = Election { succeeds_namesake, ..Election::new("scheduler", options.identity) };
         let working = Working { name, log: Arc::clone(log) };
         let (stop, stops_in) = (shutdown.clone(), options.stops_in);
         let ended = tokio::spawn(async move {
@@ -138,7 +146,7 @@ async fn one_leads_and_renews_and_the_other_stands_by() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_given_back_when_the_work_has_ended_and_no_sooner() {
     let (leases, log) = scene();
-    let slow = Options { identity: "a", stops_in: 4 * SECOND };
+    let slow = Options { stops_in: 4 * SECOND, ..Options::of("a") };
     let a = Replica::start_with("a", &leases, &log, slow, |_| Fate::Served);
     a.works().await;
     let b = Replica::start("b", &leases, &log);
@@ -154,7 +162,7 @@ async fn the_lease_is_given_back_when_the_work_has_ended_and_no_sooner() {
 #[tokio::test(start_paused = true)]
 async fn work_that_does_not_stop_keeps_the_lease_from_others_until_it_expires() {
     let (leases, log) = scene();
-    let stuck = Options { identity: "a", stops_in: Duration::MAX };
+    let stuck = Options { stops_in: Duration::MAX, ..Options::of("a") };
     let a = Replica::start_with("a", &leases, &log, stuck, |_| Fate::Served);
     a.works().await;
     let b = Replica::start("b", &leases, &log);
@@ -184,7 +192,7 @@ async fn a_dead_leader_is_replaced_as_soon_as_its_lease_expires() {
 async fn a_leader_that_is_cut_off_stops_before_another_works() {
     for (stops_in, cut_off) in [(Duration::ZERO, false), (4 * SECOND, false), (Duration::MAX, true)] {
         let (leases, log) = scene();
-        let a = Replica::start_with("a", &leases, &log, Options { identity: "a", stops_in }, |_| Fate::Served);
+        let a = Replica::start_with("a", &leases, &log, Options { stops_in, ..Options::of("a") }, |_| Fate::Served);
         a.works().await;
         let b = Replica::start("b", &leases, &log);
         sleep(20 * SECOND).await;
@@ -221,7 +229,7 @@ async fn a_short_break_does_not_cost_the_lease() {
 async fn answers_that_are_lost_do_not_cost_the_lease() {
     let (leases, log) = scene();
     let mut writes = 0;
-    let a = Replica::start_with("a", &leases, &log, Options { identity: "a", stops_in: Duration::ZERO }, move |call| {
+    let a = Replica::start_with("a", &leases, &log, Options::of("a"), move |call| {
         writes += i32::from(call.method() != "Get");
         // Of the first claim too.
         if call.method() != "Get" && writes % 3 == 1 { Fate::Unanswered } else { Fate::Served }
@@ -239,7 +247,7 @@ async fn answers_that_are_lost_do_not_cost_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn two_replicas_of_one_name_do_not_lead_together() {
     let (leases, log) = scene();
-    let named = || Options { identity: "scheduler", stops_in: Duration::ZERO };
+    let named = || Options::of("scheduler");
     let a = Replica::start_with("a", &leases, &log, named(), |_| Fate::Served);
     a.works().await;
     let b = Replica::start_with("b", &leases, &log, named(), |_| Fate::Served);
@@ -247,6 +255,41 @@ async fn two_replicas_of_one_name_do_not_lead_together() {
     assert!(!b.has_worked());
     a.shutdown.trigger();
     assert!(b.works().await >= a.worked_until());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_successor_of_a_crashed_process_takes_its_lease_at_once() {
+    let (leases, log) = scene();
+    let named = || Options { succeeds_namesake: true, ..Options::of("scheduler") };
+    let a = Replica::start_with("a", &leases, &log, named(), |_| Fate::Served);
+    a.works().await;
+    a.ended.abort();
+    let died = Instant::now();
+    let b = Replica::start_with("b", &leases, &log, named(), |_| Fate::Served);
+    let vacant = b.works().await - died;
+    assert!(vacant < SECOND, "{vacant:?}");
+    sleep(60 * SECOND).await;
+    assert_eq!(leases.only().spec.lease_transitions, Some(1), "and keeps it");
+    let stranger = Options { succeeds_namesake: true, ..Options::of("stranger") };
+    let c = Replica::start_with("c", &leases, &log, stranger, |_| Fate::Served);
+    sleep(60 * SECOND).await;
+    assert!(!c.has_worked(), "another's lease is not taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_successor_came_too_early_stops_at_its_next_renewal() {
+    let (leases, log) = scene();
+    let named = || Options { succeeds_namesake: true, ..Options::of("scheduler") };
+    let a = Replica::start_with("a", &leases, &log, named(), |_| Fate::Served);
+    a.works().await;
+    sleep(60 * SECOND).await;
+    let b = Replica::start_with("b", &leases, &log, named(), |_| Fate::Served);
+    let taken = b.works().await;
+    sleep(60 * SECOND).await;
+    assert!(a.worked_until() <= taken + 2 * SECOND, "{:?}", a.worked_until() - taken);
+    let error = a.ended.await.expect("it ended").expect("it lost");
+    assert!(error.contains("scheduler has lost the lease"), "{error}");
+    assert_eq!(leases.only().spec.lease_transitions, Some(1), "it is not taken back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +326,7 @@ async fn a_standby_that_stops_leaves_the_lease_alone() {
 async fn a_candidate_that_stops_in_the_middle_of_its_claim_takes_it_back() {
     let (leases, log) = scene();
     let unanswered = |call: &ScriptedCall| if call.method() == "Create" { Fate::Unanswered } else { Fate::Served };
-    let a = Replica::start_with("a", &leases, &log, Options { identity: "a", stops_in: SECOND }, unanswered);
+    let a = Replica::start_with("a", &leases, &log, Options { stops_in: SECOND, ..Options::of("a") }, unanswered);
     sleep(SECOND).await;
     assert_eq!(leases.only().spec.holder_identity.as_deref(), Some("a"), "the claim was carried out");
     a.shutdown.trigger();
@@ -295,7 +338,7 @@ async fn a_candidate_that_stops_in_the_middle_of_its_claim_takes_it_back() {
 async fn a_replica_without_the_right_to_the_lease_keeps_trying() {
     let (leases, log) = scene();
     let mut refusals = 5;
-    let a = Replica::start_with("a", &leases, &log, Options { identity: "a", stops_in: SECOND }, move |_| {
+    let a = Replica::start_with("a", &leases, &log, Options { stops_in: SECOND, ..Options::of("a") }, move |_| {
         refusals -= 1;
         if refusals > 0 {
             Fate::Refused(Error::forbidden("coordination.k8s.io", "leases", "", "no"))
