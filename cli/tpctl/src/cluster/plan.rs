@@ -100,12 +100,12 @@ impl Plan<'_> {
 
     fn scheduler(&self) -> Result<Launch> {
         let port = self.cluster.ports.scheduler;
-        self.traced("scheduler", "scheduler", self.client(&Component::scheduler(), port), Ready::Https(port))
+        self.traced("scheduler", "scheduler", self.candidate(&Component::scheduler(), port), Ready::Https(port))
     }
 
     fn controller_manager(&self) -> Result<Launch> {
         let port = self.cluster.ports.controller_manager;
-        let args = self.client(&Component::controller_manager(), port);
+        let args = self.candidate(&Component::controller_manager(), port);
         self.traced("controller-manager", "controller-manager", args, Ready::Https(port))
     }
 
@@ -134,6 +134,15 @@ impl Plan<'_> {
             || std::env::var_os("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some();
         let env = if own { Vec::new() } else { vec![("OTEL_EXPORTER_OTLP_ENDPOINT", self.cluster.otlp_endpoint())] };
         Ok(Launch { name: name.to_owned(), program: binaries::service(binary)?, args, env, ready })
+    }
+
+    /// The flags of a component that works only while it leads.
+    fn candidate(&self, component: &Component, port: u16) -> Vec<String> {
+        let mut args = self.client(component, port);
+        // The same name at each start: after a crash the lease is still ours, and nobody waits for it to expire. It is safe because only one
+        // such process exists per state folder: `up` starts it when the last one is gone, and the port keeps a second one out.
+        args.extend(flags(&[("leader-elect-identity", format!("{}@tpctl", component.file))]));
+        args
     }
 
     fn client(&self, component: &Component, port: u16) -> Vec<String> {
