@@ -4,4 +4,5 @@
 mod informer;
 mod leader;
 mod objects;
+mod recorder;
 mod runner;
