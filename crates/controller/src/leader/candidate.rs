@@ -191,7 +191,7 @@ impl Candidate {
 
     /// The lease as ours. Until it is known what became of a claim, the next one is the same claim.
     fn claim(&mut self, mut lease: Lease) -> Lease {
-        let term = self.term.get_or_insert_with(now).clone();
+        let term = *self.term.get_or_insert_with(now);
         let is_new = lease.metadata.resource_version.is_empty();
         lease.metadata.name.clone_from(&self.election.lease);
         let spec = &mut lease.spec;
