@@ -1,4 +1,5 @@
-//! What tests are built from: a real etcd, a whole cluster, a collector of spans, and the checks that every journey must pass.
+//! What tests are built from: a real etcd, a whole cluster, an apiserver that says what the test tells it, certificates, a collector of
+//! spans, and the checks that every journey must pass.
 //!
 //! Waiting is level-triggered and bounded everywhere ([`eventually`]): a test says what must become true, and a failure says what was true
 //! last. Errors are panics: a test has nobody to hand them to.
