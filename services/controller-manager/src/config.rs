@@ -20,7 +20,7 @@ use telemetry::TraceMode;
 const PORT: u16 = 10257;
 
 /// Kubernetes' lease of the component.
-const LEASE: &str = "kube-controller-manager";
+pub const LEASE: &str = "kube-controller-manager";
 
 /// Runs the controllers that drive the cluster from what is to what shall be.
 #[derive(Clone, Debug, Parser)]
@@ -101,10 +101,6 @@ pub struct ConcurrencyArgs {
     /// Services whose EndpointSlices are written.
     #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_SERVICE_ENDPOINT_SYNCS", default_value_t = 5, value_parser = flags::at_least_one())]
     pub concurrent_service_endpoint_syncs: usize,
-
-    /// Namespaces that are being emptied.
-    #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NAMESPACE_SYNCS", default_value_t = 10, value_parser = flags::at_least_one())]
-    pub concurrent_namespace_syncs: usize,
 
     /// Nodes, and as many pods that are about to be evicted.
     #[arg(long, value_name = "N", env = "TRACEPLANE_CONCURRENT_NODE_SYNCS", default_value_t = 8, value_parser = flags::at_least_one())]

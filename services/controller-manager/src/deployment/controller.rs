@@ -7,9 +7,8 @@ use super::bounds::is_recreate;
 use super::draft::same_template;
 use super::plan::{self, CREATE_FAILED, Observed, Resized, plan};
 use crate::claim::{CONTROLLER, by_controller, candidates, claim, controlled};
-use crate::context::{Context, Start, settled};
+use crate::context::{Context, Start, is_namespace_terminating};
 use crate::origin::{Marks, echo, origin, sign};
-use crate::replicaset::controller::is_namespace_terminating;
 use crate::written::Written;
 use api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use api::controller_ref::controller_of;
@@ -19,7 +18,7 @@ use api::pod_conditions::is_finished;
 use api::selector::label::Selector;
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, Change, EventType, Key, Outcome, Recorder, WorkQueue};
 use service_kit::Clock;
 use std::sync::Arc;
 use telemetry::span::reconcile::RunSteps;
@@ -77,26 +76,15 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let this = Arc::clone(&this);
         move |change, cause| this.pod_changed(change, cause)
     });
-    let controller = Controller {
-        name: "deployment",
-        kind: Deployment::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |key: &Key, causes: &Causes| {
+        of.sees_its_writes(key).then(|| origin(&of.deployments, key, of.steps(key, causes)))
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, causes: &Causes| {
-            of.sees_its_writes(key).then(|| origin(&of.deployments, key, of.steps(key, causes)))
-        };
-        let reconcile = move |key: Key, _: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
+    let reconcile = move |key: Key, _: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key).await }
+    };
+    context.workers(("deployment", Deployment::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 /// What the events mean.

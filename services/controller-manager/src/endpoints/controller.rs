@@ -1,17 +1,17 @@
 //! Looks at a Service and its pods, and writes its Endpoints object.
 
 use super::plan::{MANAGED_BY, MANAGER, plan};
-use crate::context::{Context, Start, settled};
-use crate::endpointslice::controller::{NAMESPACE, PODS_OF_NAMESPACE, services_of};
+use crate::context::{Context, Start, is_namespace_terminating};
+use crate::endpointslice::controller::services_of;
 use crate::endpointslice::members::{matters, selector};
+use crate::indexes::{NAMESPACE, by_namespace};
 use crate::origin::{echo, origin, sign};
-use crate::replicaset::controller::is_namespace_terminating;
 use crate::written::Written;
 use api::core::v1::{Endpoints, Pod, Service};
 use api::meta::v1::{DeleteOptions, Preconditions};
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, Change, EventType, Key, Outcome, Recorder, WorkQueue};
 use std::sync::Arc;
 use telemetry::span::reconcile::RunSteps;
 use telemetry::{Cause, Causes};
@@ -38,13 +38,13 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         queue: WorkQueue::new(&context.shutdown),
     });
     let services = context.informers.of::<Service>();
-    services.add_index(NAMESPACE, |service: &Service| vec![service.metadata.namespace.clone()]);
+    services.add_index(NAMESPACE, by_namespace);
     services.add_handler({
         let this = Arc::clone(&this);
         move |change: &Change<Service>, cause| this.queue.add(Key::of(&**change.object()), &echo(cause))
     });
     let pods = context.informers.of::<Pod>();
-    pods.add_index(PODS_OF_NAMESPACE, |pod: &Pod| vec![pod.metadata.namespace.clone()]);
+    pods.add_index(NAMESPACE, by_namespace);
     pods.add_handler({
         let this = Arc::clone(&this);
         move |change, cause| this.pod_changed(change, cause)
@@ -53,26 +53,15 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let this = Arc::clone(&this);
         move |change: &Change<Endpoints>, cause| this.queue.add(Key::of(&**change.object()), &echo(cause))
     });
-    let controller = Controller {
-        name: "endpoints",
-        kind: Service::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |key: &Key, _: &Causes| {
+        of.written.is_shown(key, &of.endpoints).then(|| origin(&of.services, key, RunSteps::default()))
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, _: &Causes| {
-            of.written.is_shown(key, &of.endpoints).then(|| origin(&of.services, key, RunSteps::default()))
-        };
-        let reconcile = move |key: Key, _: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
+    let reconcile = move |key: Key, _: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key).await }
+    };
+    context.workers(("endpoints", Service::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 impl EndpointsObjects {
@@ -104,7 +93,7 @@ impl EndpointsObjects {
         let Some(selector) = selector(&service).filter(|_| service.metadata.deletion_timestamp.is_none()) else {
             return Ok(Outcome::Done);
         };
-        let mut pods = self.pods.by_index(PODS_OF_NAMESPACE, &key.namespace);
+        let mut pods = self.pods.by_index(NAMESPACE, &key.namespace);
         pods.retain(|pod| selector.matches(&pod.metadata.labels));
         let Some(wanted) = plan(&service, &pods, current.as_deref()) else { return Ok(Outcome::Done) };
         if let Err(error) = self.write(key, wanted, current.is_none()).await {

@@ -4,7 +4,8 @@
 
 use super::members::{is_listed, matters, selector};
 use super::plan::{MANAGED_BY, MANAGER, NodeView, Observed, Plan, SERVICE_NAME, plan};
-use crate::context::{Context, Start, settled};
+use crate::context::{Context, Start, is_namespace_terminating};
+use crate::indexes::{NAMESPACE, NODE, by_namespace, by_node};
 use crate::origin::{Marks, echo, origin, sign};
 use crate::written::Written;
 use api::core::v1::{Node, Pod, Service};
@@ -13,18 +14,12 @@ use api::meta::v1::{DeleteOptions, Preconditions};
 use api::pod_conditions::{is_ready, is_terminating};
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, Change, EventType, Key, Outcome, Recorder, WorkQueue};
 use std::sync::Arc;
 use telemetry::span::reconcile::RunSteps;
 use telemetry::{Cause, Causes, SpanExt, Step};
 use tracing::Span;
 
-/// Index of Services by namespace.
-pub(crate) const NAMESPACE: &str = "namespace";
-/// Index of pods by namespace; selectors look through one.
-pub(crate) const PODS_OF_NAMESPACE: &str = "namespace";
-/// Index of pods by node.
-pub(crate) const NODE: &str = "node";
 /// Index of slices by the key of their Service.
 const SERVICE: &str = "service";
 /// Label of a node with its zone.
@@ -65,14 +60,14 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         queue: WorkQueue::new(&context.shutdown),
     });
     let services = context.informers.of::<Service>();
-    services.add_index(NAMESPACE, |service: &Service| vec![service.metadata.namespace.clone()]);
+    services.add_index(NAMESPACE, by_namespace);
     services.add_handler({
         let this = Arc::clone(&this);
         move |change, cause| this.service_changed(change, cause)
     });
     let pods = context.informers.of::<Pod>();
-    pods.add_index(PODS_OF_NAMESPACE, |pod: &Pod| vec![pod.metadata.namespace.clone()]);
-    pods.add_index(NODE, |pod: &Pod| vec![pod.spec.node_name.clone()]);
+    pods.add_index(NAMESPACE, by_namespace);
+    pods.add_index(NODE, by_node);
     pods.add_handler({
         let this = Arc::clone(&this);
         move |change, cause| this.pod_changed(change, cause)
@@ -91,26 +86,15 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
             }
         }
     });
-    let controller = Controller {
-        name: "endpointslice",
-        kind: Service::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |key: &Key, _: &Causes| {
+        of.written.is_shown(key, &of.slices).then(|| origin(&of.services, key, RunSteps::default()))
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, _: &Causes| {
-            of.written.is_shown(key, &of.slices).then(|| origin(&of.services, key, RunSteps::default()))
-        };
-        let reconcile = move |key: Key, causes: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key, &causes)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
+    let reconcile = move |key: Key, causes: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key, &causes).await }
+    };
+    context.workers(("endpointslice", Service::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 /// What the events mean.
@@ -196,7 +180,7 @@ impl EndpointSlices {
         let Some(selector) = selector(&service).filter(|_| service.metadata.deletion_timestamp.is_none()) else {
             return Ok(Outcome::Done);
         };
-        let mut pods = self.pods.by_index(PODS_OF_NAMESPACE, &key.namespace);
+        let mut pods = self.pods.by_index(NAMESPACE, &key.namespace);
         pods.retain(|pod| selector.matches(&pod.metadata.labels));
         let slices = self.slices.by_index(SERVICE, &key.to_string());
         let node = |name: &str| match self.nodes.get(&Key::new("", name)) {
@@ -227,7 +211,7 @@ impl EndpointSlices {
             sign(&mut slice);
             match self.slices_api.create(&slice).await {
                 Ok(created) => self.written.created(key, &created),
-                Err(error) if crate::replicaset::controller::is_namespace_terminating(&error) => {}
+                Err(error) if is_namespace_terminating(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -2,21 +2,20 @@
 
 use super::graph::{FOREGROUND, Graph, Identity, ORPHAN};
 use super::plan::{Decision, Known, Owner, plan};
-use crate::context::{Context, Start, settled};
+use crate::context::{Context, Start};
 use crate::informers::lasting_kinds;
 use crate::kinds::{Objects, objects};
 use crate::origin::echo;
 use api::meta::v1::{DeleteOptions, OwnerReference, Preconditions};
 use api::{Error, KindVisitor, Resource, visit_kind};
 use client::Patch;
-use controller::{Change, Controller, Origin, Outcome, WorkQueue, run_as};
+use controller::{Change, Origin, Outcome, WorkQueue};
 use futures::StreamExt;
 use futures::stream;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use telemetry::span::reconcile::RunSteps;
 use telemetry::{Cause, Causes};
 use tracing::debug;
 
@@ -41,24 +40,14 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
     for info in lasting_kinds() {
         visit_kind(info, Follow { context, collector: Arc::clone(&this) });
     }
-    let controller =
-        Controller { name: "garbage-collector", kind: "", steps: RunSteps::default(), mode: context.mode, workers };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let reconcile = move |object: Identity, causes: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&object, &causes)).await) }
-        };
-        run_as(
-            controller,
-            queue,
-            |_: &Identity, _: &Causes| Some(Origin::default()),
-            reconcile,
-            &supervisor,
-            &shutdown,
-        );
-    })
+    let queue = this.queue.clone();
+    let origin = |_: &Identity, _: &Causes| Some(Origin::default());
+    let reconcile = move |object: Identity, causes: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&object, &causes).await }
+    };
+    // The kind of the objects is a part of the key.
+    context.workers(("garbage-collector", "", workers), &queue, origin, reconcile)
 }
 
 /// Adds the handler of a kind.

@@ -2,8 +2,8 @@
 
 use super::plan::{Observed, Patience, Plan, is_doubtful, is_node_ready, plan};
 use super::signs::Signs;
-use crate::context::{Context, Start, settled};
-use crate::endpointslice::controller::NODE;
+use crate::context::{Context, Start};
+use crate::indexes::{NODE, by_node};
 use crate::origin::{echo, origin};
 use crate::written::Written;
 use api::coordination::v1::Lease;
@@ -11,7 +11,7 @@ use api::core::v1::{Node, Pod, PodCondition};
 use api::pod_conditions::{READY, condition, set_condition};
 use api::{Error, Resource};
 use client::{Api, Patch};
-use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, Change, EventType, Key, Outcome, Recorder, WorkQueue};
 use serde_json::json;
 use service_kit::Clock;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub fn register(context: &mut Context, workers: usize, patience: Patience) -> St
         clock: context.clock.clone(),
         queue: WorkQueue::new(&context.shutdown),
     });
-    context.informers.of::<Pod>().add_index(NODE, |pod: &Pod| vec![pod.spec.node_name.clone()]);
+    context.informers.of::<Pod>().add_index(NODE, by_node);
     context.informers.of::<Node>().add_handler({
         let this = Arc::clone(&this);
         move |change, cause| this.node_changed(change, cause)
@@ -65,27 +65,16 @@ pub fn register(context: &mut Context, workers: usize, patience: Patience) -> St
             }
         }
     });
-    let controller = Controller {
-        name: "node-lifecycle",
-        kind: Node::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |key: &Key, _: &Causes| {
+        let sees_its_writes = of.written.is_shown(key, &of.nodes) && of.written_pods.is_shown(key, &of.pods);
+        sees_its_writes.then(|| origin(&of.nodes, key, RunSteps::default()))
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, _: &Causes| {
-            let sees_its_writes = of.written.is_shown(key, &of.nodes) && of.written_pods.is_shown(key, &of.pods);
-            sees_its_writes.then(|| origin(&of.nodes, key, RunSteps::default()))
-        };
-        let reconcile = move |key: Key, _: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
+    let reconcile = move |key: Key, _: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key).await }
+    };
+    context.workers(("node-lifecycle", Node::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 impl Nodes {

@@ -1,14 +1,14 @@
 //! Looks through all pods now and then, and removes those that nobody looks after.
 
 use super::plan::{Observed, Why, missing_nodes, plan};
-use crate::context::{Context, Start, settled};
+use crate::context::{Context, Start};
 use crate::origin::origin;
 use api::core::v1::{Node, Pod, PodCondition};
 use api::meta::v1::{DeleteOptions, Preconditions};
 use api::pod_conditions::{DISRUPTION_TARGET, is_finished, set_condition};
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Controller, Key, Outcome, RunKey, WorkQueue, run_as};
+use controller::{Cache, Key, Outcome, RunKey, WorkQueue};
 use service_kit::{Clock, OnFailure, Shutdown};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -68,26 +68,18 @@ pub fn register(context: &mut Context, keep: Option<usize>) -> Start {
         clock: context.clock.clone(),
         queue: WorkQueue::new(&context.shutdown),
     });
-    let controller = Controller {
-        name: "pod-garbage-collector",
-        kind: Pod::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers: WORKERS,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |doomed: &Doomed, _: &Causes| Some(origin(&of.pods, &doomed.key, RunSteps::default()));
+    let (looking, supervisor, shutdown) = (Arc::clone(&this), context.supervisor.clone(), context.shutdown.clone());
+    let reconcile = move |doomed: Doomed, _: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.remove(&doomed).await }
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
+    let workers = context.workers(("pod-garbage-collector", Pod::INFO.kind, WORKERS), &queue, origin, reconcile);
     Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |doomed: &Doomed, _: &Causes| Some(origin(&of.pods, &doomed.key, RunSteps::default()));
-        let looking = Arc::clone(&this);
-        let until = shutdown.clone();
-        supervisor.spawn("pod garbage collection", OnFailure::StopService, async move { looking.look(until).await });
-        let reconcile = move |doomed: Doomed, _: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.remove(&doomed)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
+        let look = async move { looking.look(shutdown).await };
+        supervisor.spawn("pod garbage collection", OnFailure::StopService, look);
+        workers();
     })
 }
 

@@ -1,56 +1,42 @@
 //! Looks at a ReplicaSet and its pods, and carries the plan out.
-//!
-//! | event | queues the ReplicaSet | the run is |
-//! |---|---|---|
-//! | its spec changed, or it is new | always | workload.apply.3 |
-//! | a pod of it is deleted | always | pod.delete.10, if it makes a replacement |
-//! | its status, a pod's readiness, labels or phase | only if there is work | a status roll-up |
 
+use super::events::Why;
 use super::plan::{Failure, Observed, Plan, plan, pod_of};
 use super::slow_start::slow_start;
 use crate::claim::{self, CONTROLLER, by_controller, candidates, claim, controlled};
-use crate::context::{Context, Start, settled};
-use crate::origin::{Marks, echo, origin, sign};
+use crate::context::{Context, Start, is_namespace_terminating};
+use crate::origin::{Marks, origin, sign};
 use crate::written::Written;
 use api::apps::v1::ReplicaSet;
 use api::controller_ref::controller_of;
 use api::core::v1::Pod;
 use api::meta::v1::{DeleteOptions, Preconditions};
-use api::pod_conditions::{READY, condition, is_active, is_finished, is_terminating};
+use api::pod_conditions::{is_active, is_finished, is_terminating};
 use api::selector::label::Selector;
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Change, Controller, EventType, Expectations, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, EventType, Expectations, Key, Outcome, Recorder, WorkQueue};
 use futures::future::join_all;
 use service_kit::Clock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use telemetry::span::reconcile::RunSteps;
-use telemetry::{Cause, Causes, SpanExt, Step};
+use telemetry::{Causes, SpanExt, Step};
 use tracing::Span;
 
-/// What queued a ReplicaSet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// Somebody wants something else of it.
-    Intent,
-    /// A pod of it was deleted.
-    PodLost,
-}
-
-struct ReplicaSets {
-    sets: Cache<ReplicaSet>,
-    pods: Cache<Pod>,
-    sets_api: Api<ReplicaSet>,
-    pods_api: Api<Pod>,
+/// The controller. Its events are in [`super::events`].
+pub(super) struct ReplicaSets {
+    pub(super) sets: Cache<ReplicaSet>,
+    pub(super) pods: Cache<Pod>,
+    pub(super) sets_api: Api<ReplicaSet>,
+    pub(super) pods_api: Api<Pod>,
     /// Pods that were created or deleted.
-    expectations: Expectations,
+    pub(super) expectations: Expectations,
     /// Statuses.
-    written: Written,
-    marks: Marks<Why>,
-    recorder: Recorder,
-    clock: Clock,
-    queue: WorkQueue<Key>,
+    pub(super) written: Written,
+    pub(super) marks: Marks<Why>,
+    pub(super) recorder: Recorder,
+    pub(super) clock: Clock,
+    pub(super) queue: WorkQueue<Key>,
 }
 
 /// Adds the controller to the shared informers.
@@ -79,148 +65,14 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let this = Arc::clone(&this);
         move |change, cause| this.pod_changed(change, cause)
     });
-    let controller = Controller {
-        name: "replicaset",
-        kind: ReplicaSet::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin =
+        move |key: &Key, causes: &Causes| of.sees_its_writes(key).then(|| origin(&of.sets, key, of.steps(key, causes)));
+    let reconcile = move |key: Key, causes: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key, &causes).await }
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, causes: &Causes| {
-            of.sees_its_writes(key).then(|| origin(&of.sets, key, of.steps(key, causes)))
-        };
-        let reconcile = move |key: Key, causes: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key, &causes)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
-}
-
-/// What the events mean.
-impl ReplicaSets {
-    fn replica_set_changed(&self, change: &Change<ReplicaSet>, cause: &Cause) {
-        let key = Key::of(&**change.object());
-        match change {
-            Change::Removed(_) => {
-                self.expectations.forget(&key);
-                self.marks.forget(&key);
-            }
-            Change::Updated { old, new } if old.metadata.uid != new.metadata.uid => {
-                // Deleted and made again under its name: what was expected of the old one will not come.
-                self.expectations.forget(&key);
-                self.intent(key, cause);
-            }
-            Change::Updated { old, new } if old.metadata.generation == new.metadata.generation => {
-                self.queue.add(key, &echo(cause));
-            }
-            Change::Added(_) | Change::Updated { .. } => self.intent(key, cause),
-        }
-    }
-
-    fn intent(&self, key: Key, cause: &Cause) {
-        self.marks.note(&key, cause, Why::Intent);
-        self.queue.add(key, cause);
-    }
-
-    fn pod_changed(&self, change: &Change<Pod>, cause: &Cause) {
-        match change {
-            Change::Added(pod) if is_terminating(pod) => self.pod_lost(pod, cause),
-            Change::Added(pod) => match self.owner(pod) {
-                Some(key) => {
-                    self.expectations.created(&key);
-                    self.queue.add(key, &echo(cause));
-                }
-                None => self.orphan_changed(pod, cause),
-            },
-            Change::Updated { old, new } => self.pod_updated(old, new, cause),
-            // That it is on its way out was told when that began.
-            Change::Removed(pod) if is_terminating(pod) => {
-                if let Some(key) = self.owner(pod) {
-                    self.expectations.deleted(&key, &pod.metadata.uid);
-                    self.queue.add(key, &echo(cause));
-                }
-            }
-            Change::Removed(pod) => self.pod_lost(pod, cause),
-        }
-    }
-
-    fn pod_updated(&self, old: &Arc<Pod>, new: &Arc<Pod>, cause: &Cause) {
-        if old.metadata.uid != new.metadata.uid {
-            self.pod_lost(old, cause);
-        }
-        if is_terminating(new) && !is_terminating(old) {
-            return self.pod_lost(new, cause);
-        }
-        if !matters(old, new) {
-            return;
-        }
-        let (before, now) = (self.owner(old), self.owner(new));
-        if let Some(key) = before.filter(|before| now.as_ref() != Some(before)) {
-            self.queue.add(key, &echo(cause));
-        }
-        match now {
-            Some(key) => self.queue.add(key, &echo(cause)),
-            None => self.orphan_changed(new, cause),
-        }
-    }
-
-    /// A pod begins to go, or went without notice: it needs a replacement.
-    fn pod_lost(&self, pod: &Pod, cause: &Cause) {
-        let Some(key) = self.owner(pod) else { return };
-        self.expectations.deleted(&key, &pod.metadata.uid);
-        self.marks.note(&key, cause, Why::PodLost);
-        self.queue.add(key, cause);
-    }
-
-    /// A pod without controller may be adopted.
-    fn orphan_changed(&self, pod: &Pod, cause: &Cause) {
-        if controller_of(&pod.metadata).is_some() || is_terminating(pod) {
-            return;
-        }
-        for set in self.sets.list_in(&pod.metadata.namespace) {
-            let selector = Selector::of(set.spec.selector.as_ref());
-            if selector.is_ok_and(|selector| selector.matches(&pod.metadata.labels)) {
-                self.queue.add(Key::of(&*set), &echo(cause));
-            }
-        }
-    }
-
-    /// The ReplicaSet that controls a pod, whether or not it still exists.
-    fn owner(&self, pod: &Pod) -> Option<Key> {
-        let owner = controller_of(&pod.metadata).filter(|owner| owner.kind == ReplicaSet::INFO.kind)?;
-        let key = Key::new(&*pod.metadata.namespace, &*owner.name);
-        let is_another = self.sets.get(&key).is_some_and(|set| set.metadata.uid != owner.uid);
-        (!is_another).then_some(key)
-    }
-
-    /// Whether the caches show what the last run of this ReplicaSet did.
-    fn sees_its_writes(&self, key: &Key) -> bool {
-        self.expectations.satisfied(key) && self.written.is_shown(key, &self.sets)
-    }
-
-    fn steps(&self, key: &Key, causes: &Causes) -> RunSteps {
-        match self.marks.of(key, causes) {
-            Some(Why::Intent) => RunSteps {
-                watch: Some(Step::WorkloadApply3a),
-                queue: Some(Step::WorkloadApply3b),
-                sync: Some(Step::WorkloadApply3c),
-            },
-            Some(Why::PodLost) | None => RunSteps::default(),
-        }
-    }
-}
-
-/// Whether anything that a plan looks at changed: of a pod's many statuses most say nothing new to its ReplicaSet.
-fn matters(old: &Pod, new: &Pod) -> bool {
-    old.metadata.labels != new.metadata.labels
-        || old.metadata.owner_references != new.metadata.owner_references
-        || is_finished(old) != is_finished(new)
-        || condition(&old.status, READY) != condition(&new.status, READY)
+    context.workers(("replicaset", ReplicaSet::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 /// A run.
@@ -342,9 +194,4 @@ impl ReplicaSets {
             }
         }
     }
-}
-
-/// Whether a create was refused because its namespace is being deleted.
-pub(crate) fn is_namespace_terminating(error: &Error) -> bool {
-    error.details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

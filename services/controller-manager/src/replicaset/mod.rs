@@ -5,6 +5,7 @@
 //! Expectations keep a run from acting on a cache that does not show the run before: no pod is made twice.
 
 pub mod controller;
+mod events;
 pub mod plan;
 mod ranking;
 mod slow_start;

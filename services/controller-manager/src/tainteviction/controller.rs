@@ -1,8 +1,8 @@
 //! Follows nodes' taints and their pods, and evicts pods when their time is over.
 
 use super::plan::{Verdict, verdict};
-use crate::context::{Context, Start, settled};
-use crate::endpointslice::controller::NODE;
+use crate::context::{Context, Start};
+use crate::indexes::{NODE, by_node};
 use crate::origin::{echo, origin};
 use api::core::v1::{Node, Pod, PodCondition, Taint};
 use api::meta::v1::{DeleteOptions, Preconditions};
@@ -10,7 +10,7 @@ use api::pod_conditions::{DISRUPTION_TARGET, is_true, set_condition};
 use api::tolerations::NO_EXECUTE;
 use api::{Error, Resource};
 use client::Api;
-use controller::{Cache, Change, Controller, EventType, Key, Outcome, Recorder, WorkQueue, run_as};
+use controller::{Cache, Change, EventType, Key, Outcome, Recorder, WorkQueue};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use service_kit::Clock;
@@ -43,7 +43,7 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         queue: WorkQueue::new(&context.shutdown),
     });
     let pods = context.informers.of::<Pod>();
-    pods.add_index(NODE, |pod: &Pod| vec![pod.spec.node_name.clone()]);
+    pods.add_index(NODE, by_node);
     pods.add_handler({
         let this = Arc::clone(&this);
         move |change, cause| this.pod_changed(change, cause)
@@ -52,24 +52,13 @@ pub fn register(context: &mut Context, workers: usize) -> Start {
         let this = Arc::clone(&this);
         move |change, cause| this.node_changed(change, cause)
     });
-    let controller = Controller {
-        name: "taint-eviction",
-        kind: Pod::INFO.kind,
-        steps: RunSteps::default(),
-        mode: context.mode,
-        workers,
+    let (queue, of) = (this.queue.clone(), Arc::clone(&this));
+    let origin = move |key: &Key, _: &Causes| Some(origin(&of.pods, key, RunSteps::default()));
+    let reconcile = move |key: Key, _: Causes| {
+        let this = Arc::clone(&this);
+        async move { this.reconcile(&key).await }
     };
-    let (supervisor, shutdown) = (context.supervisor.clone(), context.shutdown.clone());
-    Box::new(move || {
-        let queue = this.queue.clone();
-        let of = Arc::clone(&this);
-        let origin = move |key: &Key, _: &Causes| Some(origin(&of.pods, key, RunSteps::default()));
-        let reconcile = move |key: Key, _: Causes| {
-            let this = Arc::clone(&this);
-            async move { settled(Box::pin(this.reconcile(&key)).await) }
-        };
-        run_as(controller, queue, origin, reconcile, &supervisor, &shutdown);
-    })
+    context.workers(("taint-eviction", Pod::INFO.kind, workers), &queue, origin, reconcile)
 }
 
 impl Evictions {
