@@ -88,7 +88,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Command::Pki(args) => pki::run(&global, &args),
             Command::Health(args) => health::run(&args).await,
             Command::Server(command) => commands::run(&global, command).await,
-            Command::Local(command) => commands::run_local(command).await,
+            Command::Local(command) => commands::run_local(&global, command).await,
         }
     });
     match result {

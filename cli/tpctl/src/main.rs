@@ -12,6 +12,7 @@ mod print;
 mod progress;
 mod root_span;
 mod session;
+mod trace;
 
 use clap::Parser;
 use std::process::ExitCode;

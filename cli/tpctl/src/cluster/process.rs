@@ -59,7 +59,8 @@ impl Started {
         let text = fs::read_to_string(&log).unwrap_or_default();
         // The error that ended it, if it wrote one: wrong flags are followed by advice.
         let error = text.lines().rev().take(10).find_map(|line| line.strip_prefix("error: "));
-        let last = error.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or("it wrote nothing");
+        let last =
+            error.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or("it wrote nothing");
         Some(format!("{} ended ({status}): {last} (its log is {})", self.record.name, log.display()))
     }
 }

@@ -19,6 +19,7 @@ mod patch;
 mod patience;
 mod rollout;
 mod scale;
+mod trace;
 mod version;
 mod wait;
 
@@ -33,6 +34,9 @@ use std::future::Future;
 /// Commands that need no server, or not the apiserver.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocalCommand {
+    /// Show the journey that a request set in motion, step by step.
+    #[command(long_about = trace::ABOUT)]
+    Trace(trace::TraceArgs),
     /// Print the kinds that can be named, and how.
     ApiResources(api_resources::ApiResourcesArgs),
     /// Print a shell's completion script.
@@ -73,9 +77,10 @@ pub(crate) enum ServerCommand {
 }
 
 /// Runs a local command.
-pub(crate) async fn run_local(command: LocalCommand) -> Result<()> {
+pub(crate) async fn run_local(global: &Global, command: LocalCommand) -> Result<()> {
     let work = async {
         match command {
+            LocalCommand::Trace(args) => trace::run(global, args).await,
             LocalCommand::ApiResources(args) => api_resources::run(&args),
             LocalCommand::Completion(args) => completion::run(&args),
             LocalCommand::Version => version::run(),
