@@ -7,7 +7,6 @@
 
 PROFILE ?= dev
 ARGS    ?=
-export KEEP DEMO_TARGET
 
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 

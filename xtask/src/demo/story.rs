@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
 
-use super::journey::{APPLY, DELETE, Expected};
+use super::journey::{APPLY, DELETE, Expected, Journey};
 use super::place::Place;
 use super::pods::{self, Pod};
 use crate::shell::heading;
@@ -83,21 +83,26 @@ async fn list(place: &Place) -> Result<Vec<Pod>> {
 /// Waits until all spans have arrived, prints the journey, and says that it is complete.
 async fn show_journey(place: &Place, object: &str, expected: &Expected) -> Result<()> {
     let deadline = Instant::now() + EXPORTED;
-    let missing = loop {
+    let (journey, mut faults) = loop {
         // Before the first span is there, the command fails.
-        let missing = match place.ask(&["trace", object]).await {
-            Ok(printed) => expected.missing_in(&printed),
-            Err(error) => vec![format!("{error:#}")],
+        let (journey, faults) = match place.ask(&["trace", object, "--format", "json"]).await {
+            Ok(json) => {
+                let journey = Journey::read(&json)?;
+                let faults = expected.faults(&journey);
+                (journey, faults)
+            }
+            Err(error) => (Journey::default(), vec![format!("{error:#}")]),
         };
-        if missing.is_empty() || Instant::now() > deadline {
-            break missing;
+        if faults.is_empty() || Instant::now() > deadline {
+            break (journey, faults);
         }
         sleep(Duration::from_millis(200)).await;
     };
+    faults.extend(expected.not_shown(&place.ask(&["trace", object]).await.unwrap_or_default()));
     place.show(&["trace", object]).await?;
-    if !missing.is_empty() {
-        bail!("the journey of {object} is not complete; it lacks: {}", missing.join(", "));
+    if !faults.is_empty() {
+        bail!("the journey of {object} is not complete: {}", faults.join("; "));
     }
-    println!("Complete: all {} steps are there.", expected.step_count());
+    println!("\nComplete: {journey}, with every step that applies.\n({})", expected.absent);
     Ok(())
 }
