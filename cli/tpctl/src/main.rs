@@ -1,5 +1,6 @@
 //! `tpctl`: starts and stops a cluster, works with its objects, and shows its traces.
 
+mod bench;
 mod cli;
 mod cluster;
 mod commands;

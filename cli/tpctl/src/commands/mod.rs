@@ -6,6 +6,7 @@
 mod annotate;
 mod api_resources;
 mod apply;
+mod bench;
 mod completion;
 mod create;
 mod delete;
@@ -74,6 +75,9 @@ pub(crate) enum ServerCommand {
     Patch(patch::PatchArgs),
     /// List events, oldest first.
     Events(events::EventsArgs),
+    /// Measure the cluster.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
 /// Runs a local command.
@@ -92,10 +96,13 @@ pub(crate) async fn run_local(global: &Global, command: LocalCommand) -> Result<
 /// Runs a command against the apiserver.
 pub(crate) async fn run(global: &Global, command: ServerCommand) -> Result<()> {
     let session = Session::open(global)?;
-    let traces = root_span::export(global);
-    let root = command.root_span().map(RootSpan::start);
-    let work = command.run(&session);
+    let (name, is_bench) = (command.root_span(), matches!(command, ServerCommand::Bench(_)));
+    let traces = root_span::export(global, name.is_some() || is_bench);
+    let root = name.map(RootSpan::start);
+    let work = command.run(global, &session);
     let outcome = match &root {
+        // It cleans up after itself.
+        None if is_bench => work.await,
         Some(root) => until_interrupted(root.around(work)).await,
         None => until_interrupted(work).await,
     };
@@ -132,10 +139,12 @@ impl ServerCommand {
             ServerCommand::Get(_) | ServerCommand::Describe(_) | ServerCommand::Wait(_) | ServerCommand::Events(_) => {
                 None
             }
+            // Each of its pods has a trace of its own.
+            ServerCommand::Bench(_) => None,
         }
     }
 
-    async fn run(self, session: &Session) -> Result<()> {
+    async fn run(self, global: &Global, session: &Session) -> Result<()> {
         match self {
             ServerCommand::Create(args) => create::run(session, args).await,
             ServerCommand::Apply(args) => apply::run(session, &args).await,
@@ -149,6 +158,7 @@ impl ServerCommand {
             ServerCommand::Annotate(args) => annotate::run(session, &args).await,
             ServerCommand::Patch(args) => patch::run(session, &args).await,
             ServerCommand::Events(args) => events::run(session, &args).await,
+            ServerCommand::Bench(command) => bench::run(global, session, &command).await,
         }
     }
 }

@@ -3,12 +3,18 @@
 use crate::progress::Progress;
 use anyhow::{Result, bail};
 use std::future::Future;
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// A wait shorter than this needs no words.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How often the words on a terminal change at most.
+const REFRESH: Duration = Duration::from_millis(100);
+/// How often a line is written where there is no terminal.
+const REPORT: Duration = Duration::from_secs(2);
 
 /// What is being waited for, to be told anew as it changes.
 pub(crate) type Status = watch::Sender<String>;
@@ -21,11 +27,20 @@ pub(crate) async fn with_progress<T, F: Future<Output = T>>(work: impl FnOnce(St
         done = &mut work => return done,
         () = tokio::time::sleep(SILENCE) => {}
     }
+    let pause = if std::io::stderr().is_terminal() { REFRESH } else { REPORT };
     let progress = Progress::start(status.borrow_and_update().clone());
     loop {
+        let changed = async {
+            let next = tokio::time::Instant::now() + pause;
+            // Without a sender there is nothing more to say.
+            if status.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep_until(next).await;
+        };
         tokio::select! {
             done = &mut work => return done,
-            Ok(()) = status.changed() => progress.say(status.borrow_and_update().clone()),
+            () = changed => progress.say(status.borrow_and_update().clone()),
         }
     }
 }

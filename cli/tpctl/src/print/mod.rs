@@ -8,6 +8,7 @@ pub(crate) mod describe;
 mod output;
 mod table;
 mod view;
+mod yaml;
 
 pub(crate) use output::{Format, OutputFormat, print_document, print_list, result_line};
 pub(crate) use table::Table;

@@ -1,8 +1,8 @@
 //! Everything that is not a table: YAML, JSON, names, and the line that says what a command did.
 
+use super::yaml::yaml;
 use crate::objects::Object;
 use serde_json::{Value, json};
-use std::fmt::Write;
 
 /// How objects are printed, as `-o` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,12 +94,7 @@ fn text(document: &Value, format: Format) -> String {
             text.push('\n');
             text
         }
-        _ => {
-            let mut text = String::new();
-            let yaml = serde_yaml_ng::to_string(document).expect("a JSON value has a YAML form");
-            write!(text, "{yaml}").expect("a String takes everything");
-            text
-        }
+        _ => yaml(document),
     }
 }
 
@@ -132,6 +127,6 @@ mod tests {
     fn several_objects_are_a_list_that_can_be_applied_again() {
         let text = print_list(&[config_map(), config_map()], Format::Yaml);
         assert!(text.starts_with("apiVersion: v1\nitems:\n- apiVersion: v1\n  data:\n    k: v\n"), "{text}");
-        assert!(text.ends_with("kind: List\nmetadata:\n  resourceVersion: ''\n"), "{text}");
+        assert!(text.ends_with("kind: List\nmetadata:\n  resourceVersion: \"\"\n"), "{text}");
     }
 }
