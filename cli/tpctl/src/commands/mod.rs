@@ -99,7 +99,8 @@ pub(crate) async fn run(global: &Global, command: ServerCommand) -> Result<()> {
     let (name, is_bench) = (command.root_span(), matches!(command, ServerCommand::Bench(_)));
     let traces = root_span::export(global, name.is_some() || is_bench);
     let root = name.map(RootSpan::start);
-    let work = command.run(global, &session);
+    // On the heap: it is as large as the largest of the commands.
+    let work = Box::pin(command.run(global, &session));
     let outcome = match &root {
         // It cleans up after itself.
         None if is_bench => work.await,

@@ -106,10 +106,7 @@ pub(crate) async fn run(global: &Global, args: TraceArgs) -> Result<()> {
     let query = Query::new(url.as_str(), since);
     let journeys = with_progress(|status| find(&query, &subject, &args, status)).await?;
     let Some(journey) = journeys.first() else {
-        bail!(
-            "{url} knows no trace of {}; commands that change something leave one, for as long as it is kept",
-            subject.name()
-        );
+        bail!("{url} knows {}; commands that change something leave a trace, which is kept for a while", subject.missing());
     };
     show(&args, &subject, journey)?;
     if args.format == TraceFormat::Text {

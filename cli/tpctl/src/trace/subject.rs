@@ -61,6 +61,14 @@ impl Subject {
         }
     }
 
+    /// That there is nothing about it.
+    pub(crate) fn missing(&self) -> String {
+        match self {
+            Subject::Trace(id) => format!("no trace {id}"),
+            other => format!("no trace of {}", other.name()),
+        }
+    }
+
     /// The attributes by which spans about it are found, alternatives one after the other.
     pub(super) fn attributes(&self) -> Vec<Vec<(&'static str, String)>> {
         match self {
