@@ -39,21 +39,32 @@ enum Target {
     Compose,
 }
 
+/// What becomes of the cluster when the demo is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// It is stopped, or, if it ran before the demo, left as it was.
+    Restore,
+    /// It stays, unless the demo failed.
+    Keep,
+    /// Whoever asked for the demo takes care of it.
+    Leave,
+}
+
 /// The demo as `make demo` runs it.
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let place = match args.target {
         Target::Machine => Place::machine()?,
         Target::Compose => Place::compose(Compose::find()?)?,
     };
-    block_on(show(&place, args.keep))
+    block_on(show(&place, if args.keep { Afterwards::Keep } else { Afterwards::Restore }))
 }
 
 /// The demo against containers, for the compose test, which cleans up itself.
 pub(crate) fn show_on_compose(compose: &Compose) -> Result<()> {
-    block_on(show(&Place::compose(compose.clone())?, true))
+    block_on(show(&Place::compose(compose.clone())?, Afterwards::Leave))
 }
 
-async fn show(place: &Place, keep: bool) -> Result<()> {
+async fn show(place: &Place, afterwards: Afterwards) -> Result<()> {
     let begin = Instant::now();
     let found_running = place.is_running().await;
     let outcome = tokio::select! {
@@ -63,13 +74,11 @@ async fn show(place: &Place, keep: bool) -> Result<()> {
         outcome = story::tell(place) => outcome,
     };
     let took = begin.elapsed().as_secs_f64();
-    if keep && outcome.is_ok() {
-        println!("\nThe cluster stays. {}", place.how_to_go_on());
-    } else if found_running {
-        // The cluster was there before the demo, and is left as it was.
-        story::clean_up(place).await?;
-    } else {
-        place.down().await?;
+    match afterwards {
+        Afterwards::Keep if outcome.is_ok() => println!("\nThe cluster stays. {}", place.how_to_go_on()),
+        Afterwards::Leave => {}
+        _ if found_running => story::clean_up(place).await?,
+        _ => place.down().await?,
     }
     outcome?;
     println!("\nThe demo is complete: every pod ran, every step is in its journey. It took {took:.0} s.");
