@@ -23,7 +23,7 @@ const PORT: u16 = 10_250;
 #[command(name = "kubelet-sim", version)]
 pub struct Config {
     /// File that says where the apiserver is and who we are: system:node:<name> for one node, system:node-simulator for many.
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
     pub kubeconfig: PathBuf,
 
     /// Name of the node; the machine's host name if absent.

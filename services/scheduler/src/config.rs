@@ -25,7 +25,7 @@ const DEFAULT_LEASE: &str = "kube-scheduler";
 #[command(name = "scheduler", version, max_term_width = 110)]
 pub struct Config {
     /// File that says where the apiserver is and who we are.
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
     pub kubeconfig: PathBuf,
 
     /// Which pods to schedule: those whose spec.schedulerName is this.
