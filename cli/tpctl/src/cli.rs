@@ -26,6 +26,7 @@ pub(crate) struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Folder with the cluster that `tpctl up` keeps: certificates, kubeconfigs, logs, etcd's data.
     #[arg(long, global = true, value_name = "DIR", env = "TRACEPLANE_STATE_DIR", default_value = ".traceplane")]

@@ -106,7 +106,10 @@ pub(crate) async fn run(global: &Global, args: TraceArgs) -> Result<()> {
     let query = Query::new(url.as_str(), since);
     let journeys = with_progress(|status| find(&query, &subject, &args, status)).await?;
     let Some(journey) = journeys.first() else {
-        bail!("{url} knows {}; commands that change something leave a trace, which is kept for a while", subject.missing());
+        bail!(
+            "{url} knows {}; commands that change something leave a trace, which is kept for a while",
+            subject.missing()
+        );
     };
     show(&args, &subject, journey)?;
     if args.format == TraceFormat::Text {

@@ -36,8 +36,6 @@ pub(super) struct Fold {
     pub(super) branches: usize,
     /// Spans in all of them.
     pub(super) spans: usize,
-    /// Steps that are in none of the branches that are shown.
-    pub(super) steps: Vec<String>,
     /// When the last of them ended.
     pub(super) end: i64,
 }

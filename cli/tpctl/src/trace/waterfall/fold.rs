@@ -59,24 +59,34 @@ fn together(journey: &Journey, subject: &Subject, mut same: Vec<Vec<Branch>>) ->
     // Otherwise the one that tells most, of several such ones the first.
     let richest = || (0..same.len()).rev().max_by_key(|index| steps(journey, &same[*index]).len());
     let open = same.remove(chosen.or_else(richest).unwrap_or(0));
-    let shown = steps(journey, &open);
+    let mut shown = steps(journey, &open);
     let rest = same.split_off(same.len().min(LINES));
     let mut branches = open;
-    branches.extend(same.iter().map(|unit| folded(journey, &shown, std::slice::from_ref(unit))));
+    branches.extend(same.iter().map(|unit| folded(journey, &mut shown, std::slice::from_ref(unit))));
     if !rest.is_empty() {
-        branches.push(folded(journey, &shown, &rest));
+        branches.push(folded(journey, &mut shown, &rest));
     }
     branches
 }
 
-/// One row for several units.
-fn folded(journey: &Journey, shown: &BTreeSet<String>, units: &[Vec<Branch>]) -> Branch {
+/// One row for several units. Steps that are shown nowhere else stay, below it: a story with three branches may have its end in the third.
+fn folded(journey: &Journey, shown: &mut BTreeSet<String>, units: &[Vec<Branch>]) -> Branch {
     let all: Vec<usize> = units.iter().flat_map(|unit| spans(journey, unit)).collect();
     let end = all.iter().map(|span| journey.span(*span).end).max().unwrap_or_default();
-    let missed: BTreeSet<String> = units.iter().flat_map(|unit| steps(journey, unit)).collect();
-    let fold =
-        Fold { branches: units.len(), spans: all.len(), steps: missed.difference(shown).cloned().collect(), end };
-    Branch { span: units[0][0].span, caused_by: units[0][0].caused_by, children: Vec::new(), fold: Some(fold) }
+    let fold = Fold { branches: units.len(), spans: all.len(), end };
+    let mut children = Vec::new();
+    units.iter().for_each(|unit| only_new(journey, unit, shown, &mut children));
+    Branch { span: units[0][0].span, caused_by: units[0][0].caused_by, children, fold: Some(fold) }
+}
+
+/// Finds branches that are a step which is not shown yet.
+fn only_new(journey: &Journey, branches: &[Branch], shown: &mut BTreeSet<String>, found: &mut Vec<Branch>) {
+    for branch in branches {
+        if journey.span(branch.span).step().is_some_and(|step| shown.insert(step.to_owned())) {
+            found.push(Branch { caused_by: None, children: Vec::new(), ..branch.clone() });
+        }
+        only_new(journey, &branch.children, shown, found);
+    }
 }
 
 /// The steps in a unit, each once.

@@ -122,10 +122,9 @@ fn run_of(journey: &Journey, branch: &Branch) -> String {
 /// What a row says that stands for more than itself.
 fn folded(journey: &Journey, span: usize, fold: &Fold) -> String {
     let node = node_below(journey, span).map(|node| format!(", on {node}")).unwrap_or_default();
-    let steps = if fold.steps.is_empty() { String::new() } else { format!(", with {}", fold.steps.join(" ")) };
     match fold.branches {
-        1 => format!("{} spans{node}{steps}", fold.spans),
-        several => format!("and {} more like it, {} spans{steps}", several - 1, fold.spans),
+        1 => format!("{} spans{node}", fold.spans),
+        several => format!("and {} more like it, {} spans", several - 1, fold.spans),
     }
 }
 
