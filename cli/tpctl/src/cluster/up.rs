@@ -9,6 +9,7 @@ use super::process::{self, Started};
 use super::ready::Prober;
 use super::record::ClusterRecord;
 use crate::cli::Global;
+use crate::failure::Interrupted;
 use crate::pki::{Component, Pki};
 use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
@@ -23,10 +24,10 @@ use tokio::time::Instant;
 /// Flags of `tpctl up`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct UpArgs {
-    /// Nodes, each with a kubelet process of its own.
+    /// Nodes, each with a kubelet process of its own. Counts at the first start only.
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=32))]
     nodes: u16,
-    /// Further nodes, hosted by one kubelet process together.
+    /// Further nodes, hosted by one kubelet process together. Counts at the first start only.
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5000))]
     simulated_nodes: u32,
     /// Number to add to every default port, or "free" to take ports that are free. Counts at the first start only.
@@ -70,7 +71,7 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     };
     let outcome = tokio::select! {
         outcome = attempt.start_all(&missing, &mut cluster) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
     };
     let outcome = match outcome {
         Ok(()) => attempt.nodes_ready(&pki, &cluster).await,
@@ -87,7 +88,8 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     }
     let nodes = cluster.nodes.len() + usize::try_from(cluster.simulated_nodes).unwrap_or(usize::MAX);
     let took = begin.elapsed().as_secs_f64();
-    attempt.progress.done(&format!("The cluster is ready: {} with {nodes} nodes, in {took:.1} s", cluster.server()));
+    let nodes = if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+    attempt.progress.done(&format!("The cluster is ready: {} with {nodes}, in {took:.1} s", cluster.server()));
     println!("  kubeconfig  {}", pki.kubeconfig_path(&Component::admin()).display());
     println!("  traces      {}/api/v3 (tpctl trace --last)", cluster.query_url());
     println!("  logs        {}", state.join("logs").display());
@@ -186,7 +188,7 @@ impl Attempt<'_> {
         tokio::select! {
             outcome = all_ready => outcome,
             () = tokio::time::sleep_until(self.deadline) => bail!("not all {expected} nodes are Ready in time; see {}", self.state.join("logs").display()),
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
         }
     }
 

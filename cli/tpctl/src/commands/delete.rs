@@ -207,8 +207,8 @@ async fn gone(session: &Session, deleted: Vec<Deleted>, timeout: Option<Duration
     let mut failures = Vec::new();
     let mut left = deleted.len();
     for Deleted { victim: (kind, namespace, name), uid } in deleted {
-        let others = if left > 1 { format!(" and {} more", left - 1) } else { String::new() };
-        status.send_replace(format!("Waiting until {}/{name}{others} is gone", kind.singular));
+        let others = if left > 1 { format!(" and {} more are", left - 1) } else { " is".to_owned() };
+        status.send_replace(format!("Waiting until {}/{name}{others} gone", kind.singular));
         let api = session.api(kind);
         let is_gone = |object: Option<&Object>| Ok(object.is_none_or(|object| object.metadata().uid != uid));
         let rest = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));

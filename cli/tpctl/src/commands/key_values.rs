@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Args)]
 pub(crate) struct KeyValueArgs {
     /// TYPE NAME ... or TYPE/NAME ..., then KEY=VALUE to set and KEY- to remove.
-    #[arg(value_name = "TYPE|NAME|KEY=VALUE|KEY-", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "TYPE|NAME|KEY=VALUE|KEY-", required = true)]
     words: Vec<String>,
     #[command(flatten)]
     selector: SelectorFlags,
@@ -168,6 +168,19 @@ mod tests {
         for line in ["pod web", "pod web =1", "pod web a=1 a-", "pod web a=1 b"] {
             assert!(split(&words(line), &LABEL).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn flags_may_stand_after_the_keys() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: KeyValueArgs,
+        }
+        let line: Line = clap::Parser::parse_from(["label", "pod", "web", "a=1", "b-", "--overwrite"]);
+        assert_eq!((line.args.words, line.args.overwrite), (words("pod web a=1 b-"), true));
+        let line: Line = clap::Parser::parse_from(["label", "pod", "--all", "a=1"]);
+        assert_eq!((line.args.words, line.args.all), (words("pod a=1"), true));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 const SHOWN: [&str; 5] = ["name", "namespace", "labels", "annotations", "managedFields"];
 /// Words that are spelled in capitals.
 const ACRONYMS: [&str; 6] = ["API", "IP", "UID", "URL", "CPU", "ID"];
+/// Maps: the names of their members are the user's, and stay as they are.
+const MAPS: [&str; 8] =
+    ["data", "binaryData", "labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits"];
 
 /// An object and what happened to it.
 pub(crate) fn generic(object: &Object, happened: &[Event], now: Timestamp) -> String {
@@ -30,7 +33,7 @@ pub(crate) fn generic(object: &Object, happened: &[Event], now: Timestamp) -> St
         hide_values(&mut document);
     }
     if let Value::Object(members) = &document {
-        members_of(&mut writer, 0, members);
+        members_of(&mut writer, 0, members, spelled_out);
     }
     events(&mut writer, happened, now);
     writer.finish()
@@ -45,21 +48,22 @@ fn hide_values(document: &mut Value) {
     }
 }
 
-fn members_of(writer: &mut Writer, level: usize, members: &Map<String, Value>) {
+fn members_of(writer: &mut Writer, level: usize, members: &Map<String, Value>, title_of: fn(&str) -> String) {
     for (name, value) in members {
-        let title = spelled_out(name);
+        let title = title_of(name);
+        let inner_title_of = if MAPS.contains(&name.as_str()) { str::to_owned } else { spelled_out };
         match value {
             Value::Null => {}
             Value::Object(inner) if inner.is_empty() => {}
             Value::Array(items) if items.is_empty() => {}
             Value::Object(inner) => {
                 writer.line(level, format!("{title}:"));
-                members_of(writer, level + 1, inner);
+                members_of(writer, level + 1, inner, inner_title_of);
             }
             Value::Array(items) => {
                 writer.line(level, format!("{title}:"));
                 items.iter().for_each(|item| match item {
-                    Value::Object(inner) => members_of(writer, level + 1, inner),
+                    Value::Object(inner) => members_of(writer, level + 1, inner, spelled_out),
                     other => writer.line(level + 1, text(other)),
                 });
             }
@@ -80,7 +84,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// `creationTimestamp` is `Creation Timestamp`, `podIP` is `Pod IP`. Keys that are no field names stay as they are.
+/// `creationTimestamp` is `Creation Timestamp`, `podIP` is `Pod IP`. What can be no field name stays as it is.
 fn spelled_out(name: &str) -> String {
     if !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         return name.to_owned();
@@ -126,10 +130,11 @@ mod tests {
         map.metadata.name = "c".into();
         map.metadata.namespace = "default".into();
         map.data.insert("motd.txt".into(), "hello\nworld".into());
+        map.data.insert("logLevel".into(), "debug".into());
         assert_eq!(
             generic(&Object::of(map), &[], Timestamp::UNIX_EPOCH),
             "Name:         c\nNamespace:    default\nLabels:       <none>\nAnnotations:  <none>\nAPI Version:  v1\nData:\n  \
-             motd.txt:  hello\n             world\nKind:        ConfigMap\nEvents:      <none>\n"
+             logLevel:  debug\n  motd.txt:  hello\n             world\nKind:        ConfigMap\nEvents:      <none>\n"
         );
     }
 
@@ -138,6 +143,6 @@ mod tests {
         let mut secret = Secret::default();
         secret.data.insert("password".into(), b"hunter2".to_vec());
         let text = generic(&Object::of(secret), &[], Timestamp::UNIX_EPOCH);
-        assert!(text.contains("Password:  7 bytes") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("  password:  7 bytes") && !text.contains("hunter2"), "{text}");
     }
 }
