@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::admission;
 use crate::auth::{Authenticator, CachedPods, Chain, NodeAuthorizer, SystemRules};
-use crate::bootstrap::bootstrap;
+use crate::bootstrap::{self, bootstrap};
 use crate::config::{ConfigError, ServiceCidr, Settings};
 use crate::registry::{Admission, InvalidSetting, Registries, Storage};
 use crate::rpc::{Dispatch, Started, grpc_health, reflection};
@@ -198,6 +198,11 @@ impl Start {
             warn!(%error, "cannot make the system's objects yet");
             sleep(backoff.next_delay()).await;
         }
+        let (keep, stop_back) = (bootstrap::keep(self.registries.clone(), self.service_cidr), self.stop_back.clone());
+        self.back.spawn("system objects", OnFailure::StopService, async move {
+            // Boxed, because it makes an object of several kinds.
+            stop_back.run_until_triggered(Box::pin(keep)).await;
+        });
         self.services.start(Dispatch::new(&self.registries, stop));
         self.started.open();
         info!("ready");

@@ -1,15 +1,19 @@
-//! The objects that every cluster has: made at start where they are missing, never changed where they exist.
+//! The objects that every cluster has: made at start where they are missing and again when somebody has deleted them, never changed
+//! where they exist.
 //!
 //! They go through the registry as any other write, made by the apiserver itself. Several apiservers may do this at once: whoever comes
 //! second finds the object there. Endpoints of the Service `kubernetes` are absent: they need an address that every pod reaches, and
 //! pods have no network to reach it through yet.
+
+use std::time::Duration;
 
 use api::Resource;
 use api::core::v1::{Namespace, Service, ServicePort};
 use api::intstr::IntOrString;
 use api::meta::v1::{CreateOptions, GetOptions, ObjectMeta};
 use api::scheduling::v1::PriorityClass;
-use tracing::info;
+use tokio::time::sleep;
+use tracing::{info, warn};
 
 use crate::auth::MASTERS;
 use crate::config::ServiceCidr;
@@ -18,6 +22,9 @@ use crate::request::{RequestContext, UserInfo};
 
 /// The cluster's own namespaces.
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// How often what was deleted is made again: as often as Kubernetes looks after the Service `kubernetes`.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// The classes for what the cluster itself cannot do without, with Kubernetes' values.
 const PRIORITY_CLASSES: [(&str, i32, &str); 2] = [
@@ -48,6 +55,16 @@ pub(crate) async fn bootstrap(registries: &Registries, services: &ServiceCidr) -
         create(registries, "", class).await?;
     }
     create(registries, "default", kubernetes_service(services)).await
+}
+
+/// Makes again what is missing, until it is dropped.
+pub(crate) async fn keep(registries: Registries, services: ServiceCidr) {
+    loop {
+        sleep(KEEP_EVERY).await;
+        if let Err(error) = bootstrap(&registries, &services).await {
+            warn!(%error, "cannot make the system's objects again yet");
+        }
+    }
 }
 
 /// The name by which programs inside the cluster find the apiserver.

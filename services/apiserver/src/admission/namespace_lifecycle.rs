@@ -9,8 +9,8 @@ use super::{Attributes, Operation, Plugin, forbidden};
 use crate::registry::Lookup;
 use crate::request::RequestContext;
 
-/// The namespaces that may not be deleted. Kubernetes lets `kube-node-lease` go, because a controller makes it again within
-/// seconds; here it comes back only when an apiserver starts, so it stays.
+/// The namespaces that may not be deleted. Kubernetes lets `kube-node-lease` go and makes it again; here it stays,
+/// because every node's lease would go with it.
 const IMMORTAL: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 pub(super) struct NamespaceLifecycle {

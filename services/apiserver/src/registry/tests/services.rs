@@ -88,3 +88,26 @@ async fn the_systems_objects_are_made_once_and_found_after_a_restart() {
     }
     assert_eq!(made[0], made[1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_service_kubernetes_is_made_again_when_somebody_deletes_it() {
+    let range = crate::config::ServiceCidr { network: "10.96.0.0".parse().unwrap(), prefix: 16 };
+    let server = Server::start().await;
+    crate::bootstrap::bootstrap(&server.registries, &range).await.unwrap();
+    let keep = tokio::spawn(crate::bootstrap::keep(server.registries.clone(), range));
+    let first = server.get::<Service>("default", "kubernetes").await.unwrap();
+    let options = DeleteOptions::default();
+    server.registries.services.delete(&server.ctx, "default", "kubernetes", &options).await.unwrap();
+    let again = async {
+        loop {
+            match server.get::<Service>("default", "kubernetes").await {
+                Some(service) => break service,
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    };
+    let again = timeout(Duration::from_secs(15), again).await.expect("made within a round");
+    assert_ne!(again.metadata.uid, first.metadata.uid);
+    assert_eq!(again.spec.cluster_ip, "10.96.0.1");
+    keep.abort();
+}
