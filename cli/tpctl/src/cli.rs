@@ -1,11 +1,10 @@
 //! The commands, and what is common to them: the runtime, telemetry, Ctrl-C, and how an error is shown.
 
 use crate::commands::{self, LocalCommand, ServerCommand};
-use crate::{cluster, failure, health, pki, session};
-use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use crate::global::Global;
+use crate::{cluster, failure, health, pki};
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// A Kubernetes control plane that you can see through.
 #[derive(Debug, Parser)]
@@ -22,37 +21,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Flags of every command.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Folder with the cluster that `tpctl up` keeps: certificates, kubeconfigs, logs, etcd's data.
-    #[arg(long, global = true, value_name = "DIR", env = "TRACEPLANE_STATE_DIR", default_value = ".traceplane")]
-    pub(crate) state_dir: PathBuf,
-    /// Kubeconfig file; the one of the cluster in the state folder by default.
-    #[arg(long, global = true, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig; its current one by default.
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) context: Option<String>,
-    /// Namespace of objects that name none; the context's by default.
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub(crate) namespace: Option<String>,
-    /// How long one request may take, such as 5s; 0 is as long as it takes.
-    #[arg(long, global = true, value_name = "DURATION", value_parser = session::duration)]
-    pub(crate) request_timeout: Option<Duration>,
-    /// Say on stderr which trace the command has left.
-    #[arg(short, long, global = true, env = "TRACEPLANE_SHOW_TRACE", value_parser = clap::builder::FalseyValueParser::new())]
-    verbose: bool,
-}
-
-impl Global {
-    /// Whether the user wants to know the trace's id.
-    pub(crate) fn shows_trace(&self) -> bool {
-        self.verbose
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,8 +3,8 @@
 //! Traces go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, or to the console of the cluster in the state folder. A collector
 //! that is away never fails a command, and holds it up for a moment at most.
 
-use crate::cli::Global;
 use crate::cluster::ClusterRecord;
+use crate::global::Global;
 use anyhow::Result;
 use std::future::Future;
 use std::time::Duration;

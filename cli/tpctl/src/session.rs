@@ -1,7 +1,7 @@
 //! From the command line to a connection: which server, which identity, which namespace.
 
-use crate::cli::Global;
 use crate::failure::Unreachable;
+use crate::global::Global;
 use crate::objects::{ObjectApi, api_of};
 use anyhow::{Context, Result};
 use api::{KindInfo, Reason};

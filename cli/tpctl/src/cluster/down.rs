@@ -2,7 +2,7 @@
 
 use super::process;
 use super::record::ClusterRecord;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use clap::Args;

@@ -5,7 +5,7 @@ use super::process;
 use super::ready::Prober;
 use super::record::ClusterRecord;
 use super::up::port_of;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::pki::Pki;
 use anyhow::{Result, bail};
 

@@ -2,9 +2,9 @@
 
 use super::patience::{Status, with_progress, within};
 use crate::bench::{EtcdLoad, PodLoad, Report, measure_etcd, measure_pods, size_of_one};
-use crate::cli::Global;
 use crate::cluster::ClusterRecord;
 use crate::failure::Interrupted;
+use crate::global::Global;
 use crate::objects::until;
 use crate::print::out;
 use crate::session::{self, Session};

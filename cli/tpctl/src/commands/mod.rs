@@ -24,8 +24,8 @@ mod trace;
 mod version;
 mod wait;
 
-use crate::cli::Global;
 use crate::failure::Interrupted;
+use crate::global::Global;
 use crate::root_span::{self, RootSpan};
 use crate::session::Session;
 use anyhow::Result;

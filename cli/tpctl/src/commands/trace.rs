@@ -1,8 +1,8 @@
 //! `tpctl trace`: the journey of an object or of a command, from a console or a Jaeger.
 
 use super::patience::{Status, with_progress};
-use crate::cli::Global;
 use crate::cluster::ClusterRecord;
+use crate::global::Global;
 use crate::print::out;
 use crate::session;
 use crate::trace::{Journey, Look, Query, StepGoal, Subject, json, steps, waterfall};

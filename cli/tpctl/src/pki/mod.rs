@@ -13,7 +13,7 @@ mod authority;
 
 pub(crate) use authority::{Authority, Names};
 
-use crate::cli::Global;
+use crate::global::Global;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
