@@ -10,6 +10,9 @@ use api::quantity::amounts;
 
 use super::memory::Ended;
 
+/// Why a pod is refused whose selector does not fit the node's labels.
+pub const NODE_AFFINITY: &str = "NodeAffinity";
+
 /// What of a node is taken, and how much it has.
 #[derive(Clone, Debug, Default)]
 pub struct Allocation {
@@ -71,5 +74,5 @@ fn selected(pod: &Pod, node: &Node) -> Result<(), Ended> {
         return Ok(());
     }
     let message = "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
-    Err(Ended { reason: "NodeAffinity".to_owned(), message: message.to_owned() })
+    Err(Ended { reason: NODE_AFFINITY.to_owned(), message: message.to_owned() })
 }

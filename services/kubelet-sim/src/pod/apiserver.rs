@@ -1,6 +1,6 @@
 //! The pod workers' view of the real apiserver.
 
-use api::core::v1::{ConfigMap, Event, Pod, Secret};
+use api::core::v1::{ConfigMap, Event, Node, Pod, Secret};
 use api::meta::v1::{DeleteOptions, Preconditions};
 use async_trait::async_trait;
 use client::{Api, Client};
@@ -14,6 +14,7 @@ pub struct ApiServer {
     pods: Api<Pod>,
     config_maps: Api<ConfigMap>,
     secrets: Api<Secret>,
+    nodes: Api<Node>,
     recorder: Recorder,
 }
 
@@ -24,6 +25,7 @@ impl ApiServer {
             pods: Api::all(client.clone()),
             config_maps: Api::all(client.clone()).untraced(),
             secrets: Api::all(client.clone()).untraced(),
+            nodes: Api::all(client.clone()).untraced(),
             recorder,
         }
     }
@@ -61,6 +63,10 @@ impl PodApi for ApiServer {
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, api::Error> {
         self.secrets.within(namespace).get(name).await
+    }
+
+    async fn node(&self, name: &str) -> Result<Node, api::Error> {
+        self.nodes.get(name).await
     }
 
     fn event(&self, pod: &Pod, field: &str, kind: EventType, reason: &str, message: String) {

@@ -26,23 +26,29 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::core::v1::{ConfigMap, Node, Pod, Secret};
 use api::pod_resources::{Resources, requests};
 use async_trait::async_trait;
 use controller::EventType;
 use parking_lot::{Mutex, RwLock};
-use service_kit::Clock;
 use service_kit::metrics::prometheus_client::metrics::gauge::Gauge;
+use service_kit::{Backoff, Clock};
 use telemetry::span::TraceMode;
+use tokio::time::sleep;
+use tracing::warn;
 
 use crate::lifecycle::Ended;
 use crate::lifecycle::NodeFacts;
-use crate::lifecycle::admission::{Allocation, admit};
+use crate::lifecycle::admission::{Allocation, NODE_AFFINITY, admit};
 use crate::runtime::Runtime;
 
 pub use apiserver::ApiServer;
 pub use workers::{PodChange, Workers};
+
+/// How often reading the node is tried again before a pod is judged by what is known of it.
+const READ_NODE_TRIES: u32 = 8;
 
 /// What pod workers need of the apiserver.
 #[async_trait]
@@ -57,6 +63,8 @@ pub trait PodApi: Send + Sync + 'static {
     async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, api::Error>;
     /// A secret that a pod refers to.
     async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, api::Error>;
+    /// The newest version of the node itself.
+    async fn node(&self, name: &str) -> Result<Node, api::Error>;
     /// Tells the user something about a pod, or about the part of it that `field` names. Never blocks.
     fn event(&self, pod: &Pod, field: &str, kind: EventType, reason: &str, message: String);
 }
@@ -85,7 +93,34 @@ pub struct NodeContext {
 
 impl NodeContext {
     /// Takes a pod on this node, or says why not. A pod that was taken before stays taken.
-    fn admit(&self, pod: &Pod) -> Result<(), Ended> {
+    ///
+    /// The node is not watched, and the scheduler may have seen labels that were set a moment ago. A refusal is final, so none is
+    /// spoken because of labels before the node has been read again.
+    async fn admit(&self, pod: &Pod) -> Result<(), Ended> {
+        match self.admit_to_known(pod) {
+            Err(ended) if ended.reason == NODE_AFFINITY => {
+                self.read_node().await;
+                self.admit_to_known(pod)
+            }
+            decided => decided,
+        }
+    }
+
+    /// Reads the node's object again; what is known stays if the apiserver does not answer for long.
+    async fn read_node(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        loop {
+            match self.api.node(&self.name).await {
+                Ok(node) => return *self.node.write() = Arc::new(node),
+                Err(error) if error.is_not_found() || backoff.failures() == READ_NODE_TRIES => {
+                    return warn!(node = self.name, %error, "the node cannot be read again");
+                }
+                Err(_) => sleep(backoff.next_delay()).await,
+            }
+        }
+    }
+
+    fn admit_to_known(&self, pod: &Pod) -> Result<(), Ended> {
         let node = Arc::clone(&self.node.read());
         let mut admitted = self.admitted.lock();
         if !admitted.contains_key(&pod.metadata.uid) {

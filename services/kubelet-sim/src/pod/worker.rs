@@ -20,7 +20,7 @@ use telemetry::Cause;
 use telemetry::span::{pod_worker, work_begins};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{Span, debug};
+use tracing::{Instrument, Span, debug};
 
 use super::effect::is_seen;
 use super::execute::Ended;
@@ -136,7 +136,7 @@ impl Worker {
 
     /// Works until nothing of the pod is left.
     pub(super) async fn run(mut self) {
-        self.admit();
+        self.admit().await;
         loop {
             self.settle();
             if self.over && self.aborts.is_empty() {
@@ -158,7 +158,7 @@ impl Worker {
     }
 
     /// Whether the node takes the pod, before anything is done for it.
-    fn admit(&mut self) {
+    async fn admit(&mut self) {
         let known = !self.observed.sandboxes.is_empty() || self.pod.status.start_time.is_some();
         let over = matches!(self.pod.status.phase.as_str(), "Succeeded" | "Failed");
         if over || self.memory.termination.is_some() {
@@ -168,8 +168,8 @@ impl Worker {
             return self.context.readmit(&self.pod);
         }
         let run = self.begin_run();
-        let (context, pod) = (&self.context, &self.pod);
-        let admitted = run.in_scope(|| pod_worker::admission().in_scope(|| context.admit(pod)));
+        let span = run.in_scope(pod_worker::admission);
+        let admitted = self.context.admit(&self.pod).instrument(span).await;
         if let Err(ended) = admitted {
             self.context.api.event(&self.pod, "", Warning, &ended.reason, ended.message.clone());
             self.memory.ended = Some(ended);

@@ -115,3 +115,29 @@ async fn the_node_refuses_what_does_not_fit() {
     assert_eq!(cluster.reasons(), ["OutOfcpu"]);
     assert_eq!(cluster.sandboxes().await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_label_that_the_node_got_a_moment_ago_counts() {
+    let cluster = Cluster::new().await;
+    let picky = "nodeSelector: {disk: ssd}\ncontainers: [{name: web, image: nginx}]";
+    cluster.create(picky);
+    cluster.until("failed", |status| status.is_some_and(|status| status.phase == "Failed")).await;
+    assert_eq!(cluster.reasons(), ["NodeAffinity"]);
+    cluster.api.remove("web");
+    cluster.api.node_labels.lock().insert("disk".to_owned(), "ssd".to_owned());
+    *cluster.api.down.lock() = true;
+    cluster.create(picky);
+    sleep(Duration::from_secs(2)).await;
+    *cluster.api.down.lock() = false;
+    cluster.until_ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_time_is_up_is_told_so() {
+    let cluster = Cluster::new().await;
+    cluster.create("activeDeadlineSeconds: 5\ncontainers: [{name: web, image: nginx}]");
+    cluster.until("failed", |status| status.is_some_and(|status| status.phase == "Failed")).await;
+    let told = "Normal DeadlineExceeded: Pod was active on the node longer than the specified deadline".to_owned();
+    let events = cluster.events();
+    assert!(events.contains(&told), "{events:?}");
+}

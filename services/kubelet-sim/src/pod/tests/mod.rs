@@ -31,6 +31,7 @@ struct Apiserver {
     /// What every status write said: the phase and whether the pod was ready.
     statuses: Mutex<Vec<String>>,
     config_maps: Mutex<Vec<String>>,
+    node_labels: Mutex<BTreeMap<String, String>>,
     down: Mutex<bool>,
     /// The trace contexts in which statuses were written and objects deleted, by what was done.
     writes: Mutex<Vec<(&'static str, TraceContext)>>,
@@ -107,6 +108,13 @@ impl PodApi for Apiserver {
 
     async fn secret(&self, _namespace: &str, name: &str) -> Result<Secret, api::Error> {
         Err(api::Error::not_found("", "secrets", name))
+    }
+
+    async fn node(&self, _name: &str) -> Result<Node, api::Error> {
+        self.available()?;
+        let mut node = Node::default();
+        node.metadata.labels = self.node_labels.lock().clone();
+        Ok(node)
     }
 
     fn event(&self, _pod: &Pod, _field: &str, kind: EventType, reason: &str, message: String) {

@@ -91,6 +91,10 @@ impl Worker {
 
     /// Tells the user about what begins.
     fn announce(&self, action: &Action, run: &Span) {
+        if let Action::Terminate(Why::Ended(ended)) = action {
+            let message = ended.message.clone();
+            return run.in_scope(|| self.context.api.event(&self.pod, "", Normal, &ended.reason, message));
+        }
         let Action::Note(note) = action else { return };
         let meta = &self.pod.metadata;
         let (container, events) = match note {
