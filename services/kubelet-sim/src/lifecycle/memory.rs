@@ -136,6 +136,11 @@ impl Memory {
     pub fn adopt(pod: &Pod, observed: &Observed, now: Timestamp) -> Self {
         let started = pod.status.start_time.as_ref().and_then(|time| time.timestamp());
         let mut memory = Self { start_time: Some(started.unwrap_or(now)), ..Self::default() };
+        // What failed as a whole stays as it was told: a pod that was refused has no containers to tell about.
+        if pod.status.phase == "Failed" && !pod.status.reason.is_empty() {
+            let PodStatus { reason, message, .. } = &pod.status;
+            memory.ended = Some(Ended { reason: reason.clone(), message: message.clone() });
+        }
         // Mounts live as long as the sandbox they serve.
         memory.volumes_mounted = observed.sandbox().is_some() && !observed.containers.is_empty();
         let statuses = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);

@@ -114,6 +114,12 @@ async fn the_node_refuses_what_does_not_fit() {
     assert_eq!(cluster.status().unwrap().reason, "OutOfcpu");
     assert_eq!(cluster.reasons(), ["OutOfcpu"]);
     assert_eq!(cluster.sandboxes().await, 0);
+
+    let before = cluster.status();
+    let cluster = cluster.restart();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(cluster.status(), before, "a kubelet that comes back has nothing to add");
+    assert_eq!(cluster.reasons(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
