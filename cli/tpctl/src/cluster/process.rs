@@ -47,7 +47,7 @@ pub(crate) fn start(state: &Path, launch: &Launch) -> Result<Started> {
         .spawn()
         .with_context(|| format!("cannot start {}", launch.program.display()))?;
     let pid = i32::try_from(child.id()).expect("process ids fit");
-    let record = ProcessRecord { name: launch.name.clone(), pid, started: start_time(pid).unwrap_or(0) };
+    let record = ProcessRecord { name: launch.name.clone(), pid, started: stat(pid).map_or(0, |stat| stat.started) };
     Ok(Started { record, child })
 }
 
@@ -67,7 +67,7 @@ impl Started {
 
 /// Whether the recorded process still runs. A later process of the same id is another one.
 pub(crate) fn is_running(process: &ProcessRecord) -> bool {
-    start_time(process.pid).is_some_and(|started| process.started == 0 || started == process.started)
+    stat(process.pid).is_some_and(|stat| is_same(process, &stat) && !stat.is_dead)
 }
 
 /// Sends a signal; a process that is gone is no error.
@@ -88,9 +88,10 @@ pub(crate) async fn stop(process: &ProcessRecord, grace: Duration) -> bool {
     false
 }
 
-async fn ended(process: &ProcessRecord, within: Duration) -> bool {
+/// Waits until nothing of a process is left, its ports included; false if something still is after `within`.
+pub(crate) async fn ended(process: &ProcessRecord, within: Duration) -> bool {
     let deadline = Instant::now() + within;
-    while is_running(process) {
+    while has_remains(process) {
         if Instant::now() >= deadline {
             return false;
         }
@@ -99,11 +100,51 @@ async fn ended(process: &ProcessRecord, within: Duration) -> bool {
     true
 }
 
-/// When the kernel started a process (field 22 of /proc/PID/stat); `None` if there is none, or only its exit code is left.
-fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the name in parentheses and may hold anything.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let (state, started) = (fields.first()?, fields.get(19)?);
-    if matches!(*state, "Z" | "X") { None } else { started.parse().ok() }
+/// Whether the recorded process runs, or is dead with threads that have not ended yet: those hold its files and ports.
+fn has_remains(process: &ProcessRecord) -> bool {
+    stat(process.pid).is_some_and(|stat| is_same(process, &stat) && (!stat.is_dead || stat.threads > 1))
+}
+
+fn is_same(process: &ProcessRecord, stat: &Stat) -> bool {
+    process.started == 0 || stat.started == process.started
+}
+
+/// What the kernel tells of a process in /proc/PID/stat.
+struct Stat {
+    /// Only its exit code is left, and perhaps threads that are still ending.
+    is_dead: bool,
+    threads: u64,
+    /// Clock ticks since boot.
+    started: u64,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may hold anything; the third, the state, comes first here.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(Stat {
+        is_dead: matches!(*fields.first()?, "Z" | "X"),
+        threads: fields.get(17)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_known_by_its_start_and_gone_when_it_was_killed() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let process = ProcessRecord { name: "sleep".to_owned(), pid, started: stat(pid).unwrap().started };
+        assert!(is_running(&process));
+        assert!(!is_running(&ProcessRecord { started: process.started + 1, ..process.clone() }), "another process");
+        assert!(!ended(&process, Duration::ZERO).await);
+        signal(&process, Signal::SIGKILL);
+        // Nobody has asked for its exit code yet.
+        assert!(ended(&process, Duration::from_secs(10)).await);
+        assert!(!is_running(&process));
+        child.wait().unwrap();
+    }
 }

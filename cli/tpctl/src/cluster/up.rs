@@ -7,7 +7,7 @@ use super::plan::{Launch, Ready, processes};
 use super::ports::{PortChoice, Ports};
 use super::process::{self, Started};
 use super::ready::Prober;
-use super::record::ClusterRecord;
+use super::record::{ClusterRecord, ProcessRecord};
 use crate::failure::Interrupted;
 use crate::global::Global;
 use crate::pki::{Component, Pki};
@@ -40,6 +40,8 @@ pub(crate) struct UpArgs {
 
 /// How often a starting process is asked.
 const ASK: Duration = Duration::from_millis(15);
+/// How long a process may take to die of a signal that it cannot catch, on a busy machine.
+const DYING: Duration = Duration::from_secs(1);
 /// How long a process may take to stop when the start failed.
 const STOP_GRACE: Duration = Duration::from_secs(8);
 
@@ -55,7 +57,8 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     let pki = Pki::open(&state)?;
     pki.ensure(&cluster.server(), &[], &cluster.nodes)?;
     let launches = processes(&state, &cluster, &pki)?;
-    cluster.processes.retain(process::is_running);
+    let prober = Prober::new(&pki.ca())?;
+    cluster.processes = still_running(&cluster, &launches, &prober).await;
     let missing: Vec<&Launch> =
         launches.iter().filter(|l| !cluster.processes.iter().any(|p| p.name == l.name)).collect();
     if missing.is_empty() {
@@ -64,7 +67,7 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     }
     let mut attempt = Attempt {
         state: &state,
-        prober: Prober::new(&pki.ca())?,
+        prober,
         progress: Progress::start("Starting the cluster"),
         deadline: begin + Duration::from_secs(args.timeout),
         started: Vec::new(),
@@ -95,6 +98,24 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     println!("  logs        {}", state.join("logs").display());
     println!("  stop        tpctl down");
     Ok(())
+}
+
+/// The processes that run. One that does not answer is looked at for a moment: it may have been killed just now. One that has ended is
+/// waited for, until its port is free.
+async fn still_running(cluster: &ClusterRecord, launches: &[Launch], prober: &Prober) -> Vec<ProcessRecord> {
+    let mut running = Vec::new();
+    for process in &cluster.processes {
+        let ready = launches.iter().find(|launch| launch.name == process.name).map(|launch| &launch.ready);
+        let answers = match ready {
+            Some(ready) if process::is_running(process) => prober.ask(ready).await.is_ok(),
+            _ => false,
+        };
+        let patience = if process::is_running(process) { DYING } else { STOP_GRACE };
+        if answers || !process::ended(process, patience).await {
+            running.push(process.clone());
+        }
+    }
+    running
 }
 
 fn new_cluster(args: &UpArgs) -> Result<ClusterRecord> {
