@@ -19,12 +19,10 @@ pub(super) fn of_object(kind: &KindInfo, name: &str, error: store::Error) -> Err
 pub(super) fn general(error: store::Error) -> Error {
     match error {
         store::Error::TooLarge { .. } => Error::too_large(error),
-        store::Error::Unavailable { ref message, in_doubt: true } => Error::unavailable(format!(
-            "the store did not confirm the write, which may have happened: read before you write again ({message})"
-        ))
-        .retry_after(RETRY_AFTER),
-        store::Error::Unavailable { message, in_doubt: false } => {
-            Error::unavailable(format!("the store does not answer: {message}")).retry_after(RETRY_AFTER)
+        store::Error::Unavailable { message, in_doubt } => {
+            // The store's own message says what to do.
+            let what = if in_doubt { "did not confirm the write" } else { "does not answer" };
+            Error::unavailable(format!("the store {what}: {message}")).retry_after(RETRY_AFTER)
         }
         store::Error::Compacted { .. } => Error::expired("The resourceVersion for the provided list is too old."),
         store::Error::FutureRevision { requested } => {
