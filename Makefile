@@ -11,17 +11,17 @@ ARGS    ?=
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check build images install-etcd clean
+.PHONY: help tools demo up down status test check build images install-etcd clean
 
 help: ## Show this list
 	@echo 'make <target>, where <target> is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo 'After make up, $(BIN)/tpctl works with the cluster.'
 
-demo: install-etcd build ## Deploy nginx, delete a pod, show both journeys, leave (KEEP=1: stay)
+demo: tools build ## Deploy nginx, delete a pod, show both journeys, leave (KEEP=1: stay)
 	@$(BIN)/xtask demo
 
-up: install-etcd build ## Start a cluster that stays; its state is in .traceplane/
+up: tools build ## Start a cluster that stays; its state is in .traceplane/
 	@$(BIN)/tpctl up $(ARGS)
 
 down: build ## Stop that cluster; its objects stay (ARGS=--purge: delete them)
@@ -37,6 +37,9 @@ test: ## Run every test that this machine can run, and say what was skipped
 check: ## Formatting, lints, dependencies, links in the docs
 	@scripts/need cargo cc
 	@cargo xtask check
+
+tools:
+	@scripts/need cargo cc etcd
 
 build: ## Build every program
 	@scripts/need cargo cc
