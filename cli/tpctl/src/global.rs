@@ -5,12 +5,15 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where a cluster is kept unless something else is said.
+pub(crate) const DEFAULT_STATE_DIR: &str = ".traceplane";
+
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Folder with the cluster that `tpctl up` keeps: certificates, kubeconfigs, logs, etcd's data.
-    #[arg(long, global = true, value_name = "DIR", env = "TRACEPLANE_STATE_DIR", default_value = ".traceplane")]
+    #[arg(long, global = true, value_name = "DIR", env = "TRACEPLANE_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
     /// Kubeconfig file; the one of the cluster in the state folder by default.
     #[arg(long, global = true, value_name = "FILE", env = "TRACEPLANE_KUBECONFIG")]

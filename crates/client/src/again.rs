@@ -19,10 +19,12 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 5;
 const FIRST: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(2);
+/// No attempt starts later than this after the first one: a server whose etcd does not answer takes its time for every refusal.
+const LATEST: Duration = Duration::from_secs(10);
 
 /// The policy of a call that may take `within`.
 pub(crate) fn policy(within: Duration) -> RetryPolicy {
-    RetryPolicy::new(Backoff::new(FIRST, CAP).with_jitter(0.2)).with_max_attempts(ATTEMPTS).within(within)
+    RetryPolicy::new(Backoff::new(FIRST, CAP).with_jitter(0.2)).with_max_attempts(ATTEMPTS).within(within.min(LATEST))
 }
 
 /// What can be done about the error of a call that `reads` or writes.

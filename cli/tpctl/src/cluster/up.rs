@@ -9,7 +9,7 @@ use super::process::{self, Started};
 use super::ready::Prober;
 use super::record::{ClusterRecord, ProcessRecord};
 use crate::failure::Interrupted;
-use crate::global::Global;
+use crate::global::{DEFAULT_STATE_DIR, Global};
 use crate::pki::{Component, Pki};
 use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
@@ -24,12 +24,12 @@ use tokio::time::Instant;
 /// Flags of `tpctl up`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct UpArgs {
-    /// Nodes, each with a kubelet process of its own. Counts at the first start only.
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=32))]
-    nodes: u16,
-    /// Further nodes, hosted by one kubelet process together. Counts at the first start only.
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5000))]
-    simulated_nodes: u32,
+    /// Nodes, each with a kubelet process of its own. Counts at the first start only [default: 3].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(0..=32))]
+    nodes: Option<u16>,
+    /// Further nodes, hosted by one kubelet process together. Counts at the first start only [default: 0].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=5000))]
+    simulated_nodes: Option<u32>,
     /// Number to add to every default port, or "free" to take ports that are free. Counts at the first start only.
     #[arg(long, value_name = "OFFSET", default_value = "0")]
     ports: PortChoice,
@@ -38,6 +38,8 @@ pub(crate) struct UpArgs {
     timeout: u64,
 }
 
+/// Enough for three pods to be spread.
+const NODES: u16 = 3;
 /// How often a starting process is asked.
 const ASK: Duration = Duration::from_millis(15);
 /// How long a process may take to die of a signal that it cannot catch, on a busy machine.
@@ -63,6 +65,14 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
         launches.iter().filter(|l| !cluster.processes.iter().any(|p| p.name == l.name)).collect();
     if missing.is_empty() {
         println!("The cluster is running: {}", cluster.server());
+        let differs = args.nodes.is_some_and(|nodes| usize::from(nodes) != cluster.nodes.len())
+            || args.simulated_nodes.is_some_and(|nodes| nodes != cluster.simulated_nodes);
+        if differs {
+            let (nodes, simulated) = (cluster.nodes.len(), cluster.simulated_nodes);
+            eprintln!(
+                "It was made with --nodes {nodes} --simulated-nodes {simulated}; `tpctl down --purge` ends it for good."
+            );
+        }
         return Ok(());
     }
     let mut attempt = Attempt {
@@ -96,7 +106,10 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     println!("  kubeconfig  {}", pki.kubeconfig_path(&Component::admin()).display());
     println!("  traces      {}/api/v3 (tpctl trace --last)", cluster.query_url());
     println!("  logs        {}", state.join("logs").display());
-    println!("  stop        tpctl down");
+    match global.state_dir == Path::new(DEFAULT_STATE_DIR) || std::env::var_os("TRACEPLANE_STATE_DIR").is_some() {
+        true => println!("  stop        tpctl down"),
+        false => println!("  stop        tpctl --state-dir '{}' down", global.state_dir.display()),
+    }
     Ok(())
 }
 
@@ -119,17 +132,13 @@ async fn still_running(cluster: &ClusterRecord, launches: &[Launch], prober: &Pr
 }
 
 fn new_cluster(args: &UpArgs) -> Result<ClusterRecord> {
-    if args.nodes == 0 && args.simulated_nodes == 0 {
+    let (nodes, simulated_nodes) = (args.nodes.unwrap_or(NODES), args.simulated_nodes.unwrap_or(0));
+    if nodes == 0 && simulated_nodes == 0 {
         bail!("a cluster without nodes runs nothing; ask for some with --nodes or --simulated-nodes");
     }
-    let nodes: Vec<String> = (1..=args.nodes).map(|number| format!("node-{number}")).collect();
-    let kubelets = nodes.len() + usize::from(args.simulated_nodes > 0);
-    Ok(ClusterRecord {
-        ports: Ports::choose(args.ports, kubelets)?,
-        nodes,
-        simulated_nodes: args.simulated_nodes,
-        processes: Vec::new(),
-    })
+    let nodes: Vec<String> = (1..=nodes).map(|number| format!("node-{number}")).collect();
+    let kubelets = nodes.len() + usize::from(simulated_nodes > 0);
+    Ok(ClusterRecord { ports: Ports::choose(args.ports, kubelets)?, nodes, simulated_nodes, processes: Vec::new() })
 }
 
 /// Children run in other folders of their own choosing one day; their paths must not depend on it.

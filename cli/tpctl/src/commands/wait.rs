@@ -114,6 +114,9 @@ fn has_condition(object: &Value, r#type: &str, status: &str) -> bool {
     object["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(matches))
 }
 
+/// Time to look at one object that is as it should be.
+const ONE_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// `tpctl wait`.
 pub(crate) async fn run(session: &Session, args: &WaitArgs) -> Result<()> {
     let targets = targets(session, args).await?;
@@ -121,7 +124,8 @@ pub(crate) async fn run(session: &Session, args: &WaitArgs) -> Result<()> {
     let mut failures = Vec::new();
     with_progress(async |status| {
         for (kind, namespace, name) in targets {
-            let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
+            // Everyone is looked at, even if those before have used the time up.
+            let rest = deadline.saturating_duration_since(tokio::time::Instant::now()).max(ONE_LOOK);
             let wait = one(session, args, kind, &namespace, &name, &status);
             match within(Some(rest), || format!("{}/{name}", kind.plural), wait).await {
                 Ok(()) => {}
