@@ -1,7 +1,7 @@
 //! The constructors and the catalogue agree: who makes the span of a step gives it the name that the documentation says.
 
 use telemetry::span::client::{CallTrace, outgoing};
-use telemetry::span::pod_worker::{Hook, Probe, hook, pre_stop_extension, probe};
+use telemetry::span::pod_worker::{Hook, Probe, hook, pre_stop_extension, probe, restart_run};
 use telemetry::span::scheduling::{ExtensionPoint, extension_point};
 use telemetry::span::{runtime, stage, store};
 use telemetry::testing::Recorder;
@@ -33,10 +33,17 @@ fn every_constructor_names_its_span_as_the_catalogue_does() {
             runtime::mount_volumes(),
             runtime::init_container("init", 0),
             runtime::container("web", 1),
-            hook(Hook::PostStart, "web", 1),
-            probe(&here, Probe::Startup, "web", 1),
-            probe(&here, Probe::Readiness, "web", 1),
-            hook(Hook::PreStop, "web", 1),
+            hook(Hook::PostStart, "web", 1, false),
+            probe(&here, Probe::Startup, "web", 1, false),
+            probe(&here, Probe::Readiness, "web", 1, false),
+            probe(&here, Probe::Startup, "web", 1, true),
+            probe(&here, Probe::Readiness, "web", 1, true),
+            hook(Hook::PreStop, "web", 1, false),
+            hook(Hook::PostStart, "web", 1, true),
+            runtime::container_again("web", 1),
+            runtime::stop_to_restart("web", 1),
+            runtime::kill_to_restart("web", 1),
+            restart_run(&here),
             pre_stop_extension(),
             runtime::stop_container("web", 1),
             runtime::kill_container("web", 1),

@@ -3,9 +3,13 @@
 //! The run of a worker is a reconcile with the name [`SYNC_POD`]. Probes and the end of a termination happen long after the
 //! run that began them, so they take the context that they belong to as an argument.
 
+use jiff::Timestamp;
+use opentelemetry::trace::{Link, Span as _, SpanBuilder, Status, Tracer};
+use opentelemetry::{Context, KeyValue};
 use tracing::Span;
 
-use super::{SpanExt, child, child_of, work_begins};
+use super::{ObjectRef, SpanExt, child, child_of, step_value, work_begins};
+use crate::setup::tracer;
 use crate::{Step, TraceContext, attr};
 
 /// The name of the span around one run of a pod's worker.
@@ -27,16 +31,98 @@ pub enum Probe {
     Liveness,
 }
 
-/// The time until a probe of container `index` changed its mind, in the journey of `parent`.
-pub fn probe(parent: &TraceContext, probe: Probe, container: &str, index: u32) -> Span {
-    let (name, step) = match probe {
-        Probe::Startup => ("startup probe", Some(Step::PodCreate5h(index))),
-        Probe::Readiness => ("readiness probe", Some(Step::PodCreate5i(index))),
-        Probe::Liveness => ("liveness probe", None),
+impl Probe {
+    fn span(self) -> &'static str {
+        match self {
+            Self::Startup => "startup probe",
+            Self::Readiness => "readiness probe",
+            Self::Liveness => "liveness probe",
+        }
+    }
+}
+
+/// The time until a probe of container `index` passed for the first time, in the journey of `parent`. `again`: the container was started
+/// before.
+pub fn probe(parent: &TraceContext, probe: Probe, container: &str, index: u32, again: bool) -> Span {
+    let step = match (probe, again) {
+        (Probe::Startup, false) => Some(Step::PodCreate5h(index)),
+        (Probe::Readiness, false) => Some(Step::PodCreate5i(index)),
+        (Probe::Startup, true) => Some(Step::PodRestart8(index)),
+        (Probe::Readiness, true) => Some(Step::PodRestart9(index)),
+        (Probe::Liveness, _) => None,
     };
-    let span = child_of(parent, name, step);
+    let span = child_of(parent, probe.span(), step);
     span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
     span
+}
+
+/// A probe changed its mind about a container that was up: no step, but what follows has its cause in the picture.
+pub fn probe_turned(probe: Probe, container: &str) -> Span {
+    work_begins();
+    let span = child(probe.span(), None);
+    span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
+    span
+}
+
+/// What begins a restart: a container in trouble, since when, and whether its next start had to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble<'a> {
+    /// Its name.
+    pub container: &'a str,
+    /// What happened: low cardinality.
+    pub reason: &'a str,
+    /// Whether that is bad news; a container may also have done its work, and is started again all the same.
+    pub failed: bool,
+    /// In a sentence.
+    pub message: &'a str,
+    /// The first failure of the probe, or the container's end.
+    pub since: Timestamp,
+    /// Until now, if its next start had to wait since then.
+    pub waited: bool,
+}
+
+/// The root of a restart's journey, over by now: step 1, with step 2 in it where there was a wait. It links to `created`. Answers its context;
+/// none where nothing is exported.
+pub fn container_failed(
+    created: &TraceContext,
+    pod: &ObjectRef<'_>,
+    trouble: &Trouble<'_>,
+    now: Timestamp,
+) -> TraceContext {
+    let Some(tracer) = tracer() else { return TraceContext::NONE };
+    let attributes = |step: Step| -> Vec<KeyValue> {
+        let own = [
+            KeyValue::new(attr::STEP, step_value(step)),
+            KeyValue::new(attr::K8S_CONTAINER_NAME, trouble.container.to_owned()),
+            KeyValue::new(attr::ERROR_TYPE, trouble.reason.to_owned()),
+        ];
+        own.into_iter().chain(pod.attributes()).collect()
+    };
+    let since = trouble.since.min(now);
+    let mut root = SpanBuilder::from_name(Step::PodRestart1.span())
+        .with_start_time(since)
+        .with_attributes(attributes(Step::PodRestart1));
+    if created.is_valid() {
+        root = root.with_links(vec![Link::with_context(created.span_context())]);
+    }
+    let mut root = tracer.build_with_context(root, &Context::new());
+    if trouble.failed {
+        root.set_status(Status::error(trouble.message.to_owned()));
+    }
+    let context = TraceContext::from(root.span_context());
+    if trouble.waited {
+        let wait = SpanBuilder::from_name(Step::PodRestart2.span())
+            .with_start_time(since)
+            .with_attributes(attributes(Step::PodRestart2));
+        tracer.build_with_context(wait, &context.to_otel()).end_with_timestamp(now.into());
+    }
+    root.end_with_timestamp(now.into());
+    context
+}
+
+/// The run of the worker that follows [`container_failed`].
+pub fn restart_run(root: &TraceContext) -> Span {
+    child_of(root, SYNC_POD, Some(Step::PodRestart3))
 }
 
 /// A lifecycle hook of a container.
@@ -48,12 +134,14 @@ pub enum Hook {
     PreStop,
 }
 
-/// One run of a hook of container `index`.
-pub fn hook(hook: Hook, container: &str, index: u32) -> Span {
+/// One run of a hook of container `index`. `again`: of one that is being restarted.
+pub fn hook(hook: Hook, container: &str, index: u32, again: bool) -> Span {
     work_begins();
-    let span = match hook {
-        Hook::PostStart => child("postStart hook", Some(Step::PodCreate5g(index))),
-        Hook::PreStop => child("preStop hook", Some(Step::PodDelete6a)),
+    let span = match (hook, again) {
+        (Hook::PostStart, false) => child("postStart hook", Some(Step::PodCreate5g(index))),
+        (Hook::PostStart, true) => child("postStart hook", Some(Step::PodRestart7(index))),
+        (Hook::PreStop, false) => child("preStop hook", Some(Step::PodDelete6a)),
+        (Hook::PreStop, true) => child("preStop hook", None),
     };
     span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
     span

@@ -29,9 +29,9 @@ pub fn container(container: &str, index: u32) -> Span {
     around("start container", Step::PodCreate5f(index), container)
 }
 
-/// A container that starts again: no step, for the pod was up before.
-pub fn container_again(container: &str) -> Span {
-    named("start container", container)
+/// Container `index` once more, in the journey of its restart.
+pub fn container_again(container: &str, index: u32) -> Span {
+    around("start container", Step::PodRestart6(index), container)
 }
 
 /// Pulling an image, inside the start of a container.
@@ -61,14 +61,14 @@ pub fn kill_container(container: &str, index: u32) -> Span {
     around("kill container", Step::PodDelete8(index), container)
 }
 
-/// TERM to a container that is started again afterwards: no step, for the pod stays.
-pub fn stop_to_restart(container: &str) -> Span {
-    named("stop container", container)
+/// TERM to a container that is started again afterwards.
+pub fn stop_to_restart(container: &str, index: u32) -> Span {
+    around("stop container", Step::PodRestart4(index), container)
 }
 
 /// KILL to such a container.
-pub fn kill_to_restart(container: &str) -> Span {
-    named("kill container", container)
+pub fn kill_to_restart(container: &str, index: u32) -> Span {
+    around("kill container", Step::PodRestart5(index), container)
 }
 
 /// Stopping and removing the sandbox.
@@ -86,11 +86,4 @@ fn around(name: &'static str, step: Step, container: &str) -> Span {
 fn call(name: &'static str, step: Option<Step>) -> Span {
     work_begins();
     child_call(name, step)
-}
-
-fn named(name: &'static str, container: &str) -> Span {
-    work_begins();
-    let span = child(name, None);
-    span.attr(attr::K8S_CONTAINER_NAME, container.to_owned());
-    span
 }

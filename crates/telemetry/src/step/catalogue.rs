@@ -122,4 +122,14 @@ catalogue! {
     PodDelete9a: "pod.delete.9a", "kubelet", "remove sandbox", "sandbox stopped and removed";
     PodDelete9b: "pod.delete.9b", "kubelet, apiserver", "etcd txn", "delete with grace 0, the key is removed";
     PodDelete10: "pod.delete.10", "owner's controller", "sync replicaset", "replacement created, continues as pod.create";
+
+    PodRestart1: "pod.restart.1", "kubelet", "container failed", "a probe failed for good, or the container has ended: a new root that links to the pod's creation";
+    PodRestart2: "pod.restart.2", "kubelet", "back-off", "waits before the next start, longer each time";
+    PodRestart3: "pod.restart.3", "kubelet", "sync pod", "the pod worker runs";
+    PodRestart4(u32): "pod.restart.4", "runtime", "stop container", "SIGTERM to container i, exit";
+    PodRestart5(u32): "pod.restart.5", "runtime", "kill container", "SIGKILL to container i, only when grace ran out";
+    PodRestart6(u32): "pod.restart.6", "runtime", "start container", "container i again: pull, create, start";
+    PodRestart7(u32): "pod.restart.7", "kubelet", "postStart hook", "container i: postStart hook returned";
+    PodRestart8(u32): "pod.restart.8", "kubelet", "startup probe", "container i: startup probe passed";
+    PodRestart9(u32): "pod.restart.9", "kubelet", "readiness probe", "container i: readiness passed";
 }

@@ -37,11 +37,13 @@ pub enum Journey {
     WorkloadApply,
     /// A pod, from the delete request to its removal and replacement.
     PodDelete,
+    /// A container that failed and is started again, which nobody asked for; indexes count as in [`Journey::PodDelete`].
+    PodRestart,
 }
 
 impl Journey {
     /// All journeys in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::PodCreate, Self::WorkloadApply, Self::PodDelete];
+    pub const ALL: [Self; 4] = [Self::PodCreate, Self::WorkloadApply, Self::PodDelete, Self::PodRestart];
 
     /// What all ids of the journey's steps start with, the following dot excluded.
     pub fn id(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Journey {
             Self::PodCreate => "pod.create",
             Self::WorkloadApply => "workload.apply",
             Self::PodDelete => "pod.delete",
+            Self::PodRestart => "pod.restart",
         }
     }
 

@@ -10,7 +10,7 @@ impl Step {
     /// answer may reach its client after the next component has begun.
     pub fn after(self) -> &'static [Self] {
         match self {
-            Self::PodCreate1 | Self::WorkloadApply1 | Self::PodDelete1 => &[],
+            Self::PodCreate1 | Self::WorkloadApply1 | Self::PodDelete1 | Self::PodRestart1 => &[],
 
             Self::PodCreate2a => &[Self::PodCreate1],
             Self::PodCreate2b => &[Self::PodCreate2a],
@@ -59,6 +59,13 @@ impl Step {
             Self::PodDelete8(_) => &[Self::PodDelete7(0)],
             Self::PodDelete9a => &[Self::PodDelete4, Self::PodDelete7(0), Self::PodDelete8(0)],
             Self::PodDelete9b => &[Self::PodDelete9a],
+
+            Self::PodRestart2 | Self::PodRestart3 => &[Self::PodRestart1],
+            Self::PodRestart4(_) => &[Self::PodRestart3],
+            Self::PodRestart5(_) => &[Self::PodRestart4(0)],
+            Self::PodRestart6(_) => &[Self::PodRestart2, Self::PodRestart3, Self::PodRestart4(0), Self::PodRestart5(0)],
+            Self::PodRestart7(_) | Self::PodRestart8(_) => &[Self::PodRestart6(0)],
+            Self::PodRestart9(_) => &[Self::PodRestart6(0), Self::PodRestart8(0)],
         }
     }
 }
