@@ -26,6 +26,14 @@ fn main() {
     let types = names::rust_types(compiler.file_descriptor_set(), &schema);
     prost_build::Config::new()
         .btree_map(["."])
+        // What streams carry is cut out of larger buffers and never copied.
+        .bytes([
+            ".traceplane.v1.LogChunk",
+            ".traceplane.v1.SessionInput",
+            ".traceplane.v1.SessionOutput",
+            ".traceplane.v1.PortForwardInput",
+            ".traceplane.v1.PortForwardOutput",
+        ])
         .include_file("types.rs")
         .compile_fds(types)
         .expect("the descriptors are valid");

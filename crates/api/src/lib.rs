@@ -7,15 +7,19 @@
 //! Structs that Go holds by value are plain fields (`pod.spec.node_name`), Go pointers are `Option`s. As in Go, an empty string, zero or an
 //! empty list means "not set" wherever the field is not an `Option`.
 
+pub mod cidr;
 pub mod controller_ref;
 pub mod defaults;
 mod error;
 pub mod field;
+pub mod host_ports;
 mod int_or_percent;
 pub mod json;
 mod kind;
 pub mod names;
+pub mod node_affinity;
 pub mod pod_conditions;
+pub mod pod_references;
 pub mod pod_resources;
 pub mod qos;
 pub mod quantity;

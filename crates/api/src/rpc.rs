@@ -5,7 +5,9 @@
 
 pub use crate::types::traceplane::v1::{
     BindPodRequest, BindPodResponse, Cause, DeleteCollectionRequest, DeleteRequest, EventType, GetRequest, ListRequest,
-    PatchRequest, PatchType, WatchRequest,
+    LogChunk, LogsRequest, PatchRequest, PatchType, PodTarget, PortForwardInput, PortForwardOutput, PortForwardStart,
+    SessionInput, SessionOutput, SessionStart, TerminalSize, WatchRequest, port_forward_input, session_input,
+    session_output,
 };
 
 use crate::Resource;
