@@ -65,6 +65,11 @@ impl<K: Resource> Api<K> {
         self
     }
 
+    /// The namespace, or nothing for all.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The connection.
     pub fn client(&self) -> &Client {
         &self.client
@@ -191,7 +196,7 @@ impl<K: Resource> Api<K> {
         if self.namespace.is_empty() { object.metadata().namespace.clone() } else { self.namespace.clone() }
     }
 
-    fn call(&self, method: &'static str, name: &str, removes: bool) -> Call {
+    pub(crate) fn call(&self, method: &'static str, name: &str, removes: bool) -> Call {
         self.call_in(&self.namespace, method, name, removes)
     }
 

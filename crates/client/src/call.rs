@@ -3,6 +3,7 @@
 use crate::Client;
 use crate::again::{classify, policy};
 use api::Error;
+use futures::Stream;
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -18,8 +19,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tracing::{Instrument, Span};
 
-/// How long a server may take to accept a watch. It accepts at once or not at all, so more than this is a server that hangs.
-const WATCH_OPENS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a server may take to accept a stream. It accepts at once or not at all, so more than this is a server that hangs.
+const STREAM_OPENS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A call about to be made.
 pub(crate) struct Call {
@@ -103,11 +104,42 @@ impl Client {
             let mut grpc = self.grpc().await?;
             grpc.server_streaming(request, call.path(), ProstCodec::<Q, A>::default()).await
         };
-        let within = self.timeout.min(WATCH_OPENS_WITHIN);
+        let within = self.timeout.min(STREAM_OPENS_WITHIN);
         match timeout(within, opening).await {
             Ok(answer) => answer.map(Response::into_inner).map_err(|status| self.error(&status)),
             Err(_) => Err(self.no_answer(within)),
         }
+    }
+
+    /// Streams both ways; returns when the server has accepted them. Not tried again: what was begun may have had effects.
+    pub(crate) async fn both_ways<Q, A>(
+        &self,
+        call: Call,
+        messages: impl Stream<Item = Q> + Send + 'static,
+    ) -> Result<Streaming<A>, Error>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let path = call.path();
+        let outgoing = match &call.trace {
+            Some(trace) => outgoing(path.as_str(), trace),
+            None => Outgoing::untraced(),
+        };
+        let mut request = self.request(messages);
+        outgoing.inject_metadata(request.metadata_mut());
+        let span = outgoing.span().clone();
+        let opening = async {
+            let mut grpc = self.grpc().await?;
+            grpc.streaming(request, path, ProstCodec::<Q, A>::default()).await
+        };
+        let answer = match timeout(self.timeout, Box::pin(opening)).instrument(span.clone()).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.error(&status)),
+            Err(_) => Err(self.no_answer(self.timeout)),
+        };
+        record(&span, &answer);
+        answer
     }
 
     /// Returns when a request can be sent, or the connection has failed.

@@ -13,10 +13,12 @@ mod call;
 mod connect;
 mod connection;
 mod kubeconfig;
+mod pod_streams;
 mod watch;
 
 pub use api_of::{Api, Patch};
 pub use connect::ConnectError;
 pub use connection::{Client, Role};
 pub use kubeconfig::{Cluster, Context, Kubeconfig, KubeconfigError, Named, Session, User};
+pub use pod_streams::{PodStream, Sender};
 pub use watch::{INITIAL_EVENTS_END, WatchEvent, WatchStream};

@@ -20,6 +20,7 @@ pub mod chain;
 
 pub mod backoff;
 pub mod clock;
+mod pace;
 pub mod retry;
 
 pub mod listener;
@@ -34,11 +35,11 @@ pub mod flags;
 pub mod rpc_status;
 
 pub use backoff::{Backoff, KeyedBackoff};
-pub use clock::{Clock, ManualClock};
+pub use clock::{Clock, ManualClock, Stepper};
 pub use health::Health;
 pub use listener::{Connection, Limits, Listener};
 pub use metrics::Metrics;
 pub use retry::{Failure, RetryPolicy, retry};
-pub use run::run;
+pub use run::{run, run_within};
 pub use shutdown::Shutdown;
 pub use supervisor::{OnFailure, STOP_WITHIN, Supervisor};

@@ -59,10 +59,20 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<TaskError>,
 {
-    ExitCode::from(run_to_code(name, telemetry, service))
+    run_within(Duration::ZERO, name, telemetry, service)
 }
 
-fn run_to_code<F, Fut, E>(name: &str, telemetry: TelemetryConfig, service: F) -> u8
+/// As [`run`], for a service that its operator gave `more` time to stop than services usually need.
+pub fn run_within<F, Fut, E>(more: Duration, name: &str, telemetry: TelemetryConfig, service: F) -> ExitCode
+where
+    F: FnOnce(Shutdown) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Into<TaskError>,
+{
+    ExitCode::from(run_to_code(GRACE + more, name, telemetry, service))
+}
+
+fn run_to_code<F, Fut, E>(grace: Duration, name: &str, telemetry: TelemetryConfig, service: F) -> u8
 where
     F: FnOnce(Shutdown) -> Fut,
     Fut: Future<Output = Result<(), E>>,
@@ -84,7 +94,7 @@ where
         let shutdown = Shutdown::new();
         let signals = Signals::listen().map_err(|error| Failure::Error(error.into()))?;
         tokio::spawn(signals.obey(shutdown.clone()));
-        to_end(service, shutdown, GRACE).await
+        to_end(service, shutdown, grace).await
     });
     runtime.shutdown_timeout(RUNTIME_GRACE);
     info!(failed = result.is_err(), "{name} ends");

@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod material;
 mod peer;
+mod subject;
 #[cfg(test)]
 mod testing;
 
@@ -21,6 +22,7 @@ pub use config::{ClientAuth, client_config, server_config};
 pub use error::{Item, Origin, TlsError};
 pub use material::{CaBundle, Identity};
 pub use peer::{PeerIdentity, peer_identity};
+pub use subject::client_config_for_subject;
 
 /// Makes ring the process's default for cryptography. The configurations made here name it themselves; this is for libraries
 /// that ask for the default. Calling it again does nothing.

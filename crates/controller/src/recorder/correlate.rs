@@ -1,7 +1,7 @@
 //! Which occurrences are one event, and which are too many. The rules and numbers are client-go's.
 //!
 //! - The same again (object, source, type, reason and message) raises the count of its event.
-//! - More than ten messages of one reason within ten minutes become one event, "(combined from similar events): ...".
+//! - From the tenth message of one reason within ten minutes on, new ones become one event, "(combined from similar events): ...".
 //! - Of one source about one object, 25 writes may come at once and then one every five minutes. What is not written is counted: the next
 //!   write has it.
 //!
@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 /// How many things of each sort are remembered.
 const REMEMBERED: usize = 4096;
-/// So many messages of one reason are similar events.
-const SIMILAR: usize = 10;
+/// So many messages of one reason are told one by one; the next is the tenth, and similar events.
+const TOLD: usize = 9;
 const SIMILAR_WITHIN: Duration = Duration::from_secs(600);
 const BURST: f64 = 25.0;
 const REFILL: Duration = Duration::from_secs(300);
@@ -121,7 +121,7 @@ impl Correlator {
         if similar.messages.contains(message) {
             return false;
         }
-        if similar.messages.len() >= SIMILAR {
+        if similar.messages.len() >= TOLD {
             return true;
         }
         similar.messages.insert(message.to_owned());
@@ -249,9 +249,9 @@ mod tests {
             let event = correlator.observe(&occurrence("a", &format!("message {number}")), now).unwrap().event;
             messages.push((event.message, event.count));
         }
-        assert_eq!(messages[9], ("message 9".to_owned(), 1));
-        assert_eq!(messages[10], ("(combined from similar events): message 10".to_owned(), 1));
-        assert_eq!(messages[12], ("(combined from similar events): message 12".to_owned(), 3));
+        assert_eq!(messages[8], ("message 8".to_owned(), 1));
+        assert_eq!(messages[9], ("(combined from similar events): message 9".to_owned(), 1));
+        assert_eq!(messages[12], ("(combined from similar events): message 12".to_owned(), 4));
         let known = correlator.observe(&occurrence("a", "message 3"), now).unwrap().event;
         assert_eq!((known.message.as_str(), known.count), ("message 3", 2), "what was told is told as before");
         let later = correlator.observe(&occurrence("a", "another"), now + minutes(11)).unwrap().event;

@@ -78,18 +78,18 @@ fn child() {
     let telemetry = || TelemetryConfig::new("child");
     let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
     let code = match std::env::var("SERVICE").as_deref() {
-        Ok("obedient") => run_to_code("child", telemetry(), async |shutdown: Shutdown| {
+        Ok("obedient") => run_to_code(GRACE, "child", telemetry(), async |shutdown: Shutdown| {
             ready();
             shutdown.triggered().await;
             Ok::<(), TaskError>(())
         }),
-        Ok("stubborn") => run_to_code("child", telemetry(), async |shutdown: Shutdown| {
+        Ok("stubborn") => run_to_code(GRACE, "child", telemetry(), async |shutdown: Shutdown| {
             ready();
             shutdown.triggered().await;
             println!("stopping");
             std::future::pending::<Result<(), TaskError>>().await
         }),
-        Ok("failing") => run_to_code("child", telemetry(), async |_| Err::<(), _>(NoEtcd(refused()))),
+        Ok("failing") => run_to_code(GRACE, "child", telemetry(), async |_| Err::<(), _>(NoEtcd(refused()))),
         other => panic!("{other:?} is no service"),
     };
     std::process::exit(code.into());

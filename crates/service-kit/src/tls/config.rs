@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
+use rustls::client::{ResolvesClientCert, WantsClientCert};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SignatureScheme, WantsVerifier};
 
 use super::material::{CaBundle, Identity};
 
@@ -45,10 +45,18 @@ pub fn server_config(identity: &Identity, client_auth: ClientAuth<'_>) -> Arc<Se
 
 /// What a client presents, if it has an identity, and which servers it believes.
 pub fn client_config(identity: Option<&Identity>, ca: &CaBundle) -> Arc<ClientConfig> {
+    client_builder(identity, |builder| builder.with_root_certificates(ca.roots()))
+}
+
+/// The same, believing servers as `trust` says.
+pub(super) fn client_builder(
+    identity: Option<&Identity>,
+    trust: impl FnOnce(ConfigBuilder<ClientConfig, WantsVerifier>) -> ConfigBuilder<ClientConfig, WantsClientCert>,
+) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions")
-        .with_root_certificates(ca.roots());
+        .expect("ring supports the default protocol versions");
+    let builder = trust(builder);
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(AlwaysPresent(identity.certified()))),
         None => builder.with_no_client_auth(),
