@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::core::v1::Pod;
+use api::host_ports::{HostPort, host_ports};
 use api::pod_resources;
 use api::quantity::{Amount, Format};
 
-use crate::cache::{HostPort, Resources};
+use crate::cache::Resources;
 
 /// What a container that asks for no CPU is taken to use when nodes are ranked, in thousandths. Kubernetes' number.
 const NOMINAL_MILLI_CPU: i64 = 100;
@@ -46,7 +47,7 @@ impl PodInfo {
         let requests = Resources::from(&pod_resources::requests(&pod.spec));
         let nominal = nominal(&pod, &requests);
         let uid = Arc::from(pod.metadata.uid.as_str());
-        let (priority, host_ports) = (pod.spec.priority.unwrap_or(0), host_ports(&pod));
+        let (priority, host_ports) = (pod.spec.priority.unwrap_or(0), host_ports(&pod.spec));
         Arc::new(Self { uid, priority, requests, nominal, host_ports, pod })
     }
 
@@ -86,13 +87,6 @@ fn nominal(pod: &Pod, requests: &Resources) -> Nominal {
     ];
     let with_defaults = Resources::from(&pod_resources::requests_or(&pod.spec, &defaults.into()));
     Nominal { milli_cpu: with_defaults.milli_cpu, memory: with_defaults.memory }
-}
-
-fn host_ports(pod: &Pod) -> Vec<HostPort> {
-    // Init containers that do not stay are over before another pod could collide with them.
-    let sidecars = pod.spec.init_containers.iter().filter(|container| pod_resources::is_sidecar(container));
-    let ports = pod.spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
-    ports.filter(|port| port.host_port > 0).map(HostPort::of).collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@
 
 mod node_info;
 mod node_tree;
-mod ports;
 mod resources;
 mod snapshot;
 #[cfg(test)]
@@ -31,7 +30,6 @@ use tokio::time::Instant;
 
 pub use node_info::NodeInfo;
 use node_tree::NodeTree;
-pub use ports::HostPort;
 pub use resources::Resources;
 pub use snapshot::Snapshot;
 

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::core::v1::Node;
+use api::host_ports::HostPort;
 use api::quantity::amounts;
 
-use super::{HostPort, Resources};
+use super::Resources;
 use crate::pod_info::{Nominal, PodInfo};
 
 /// One state of a node. The cache changes its own copy; a snapshot keeps the one that it took.

@@ -3,11 +3,9 @@
 //! `nodeSelector` and the required affinity rule nodes out, preferred affinity ranks the others. Of the terms of an affinity one
 //! has to match; within a term everything has to. A term that says nothing matches nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm};
-use api::selector::label::{Operator, Requirement};
+use api::node_affinity::{Required, Term};
 
 use super::normalize_to_max;
 use crate::cache::{NodeInfo, Snapshot};
@@ -17,31 +15,12 @@ use crate::framework::{
 };
 use crate::pod_info::PodInfo;
 
-/// The only field of a node that terms can name.
-const NAME: &str = "metadata.name";
-
 /// See <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/>.
 #[derive(Debug)]
 pub struct NodeAffinity;
 
-/// What a pod requires.
-struct Required {
-    selector: Vec<(String, String)>,
-    /// `None`: no affinity is required.
-    terms: Option<Vec<Term>>,
-}
-
 /// What it prefers, with weights.
 struct Preferred(Vec<(i64, Term)>);
-
-/// A term, read once per attempt.
-struct Term {
-    labels: Vec<Requirement>,
-    /// Demands on the name: one of these, or none of these.
-    names: Vec<(Operator, BTreeSet<String>)>,
-    /// False for a term that says nothing, or nonsense.
-    can_match: bool,
-}
 
 impl Plugin for NodeAffinity {
     fn name(&self) -> &'static str {
@@ -53,7 +32,7 @@ impl Plugin for NodeAffinity {
     }
 
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent) -> Hint {
-        let matches = |node: &NodeInfo| Required::of(pod).matches(node);
+        let matches = |node: &NodeInfo| matches(&Required::of(&pod.pod.spec), node);
         Hint::queue_if(match event {
             ClusterEvent::NodeAdded(node) => matches(node),
             ClusterEvent::NodeUpdated { old, new, changes } => changes.labels && matches(new) && !matches(old),
@@ -65,11 +44,11 @@ impl Plugin for NodeAffinity {
 
 impl PreFilter for NodeAffinity {
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Verdict<PreFiltered> {
-        let required = Required::of(pod);
-        if required.selector.is_empty() && required.terms.is_none() {
+        let required = Required::of(&pod.pod.spec);
+        if required.is_empty() {
             return Ok(PreFiltered::Skip);
         }
-        let only = required.terms.as_deref().and_then(names_of_terms);
+        let only = required.only_names();
         state.put(required);
         match only {
             None => Ok(PreFiltered::Proceed),
@@ -82,8 +61,8 @@ impl PreFilter for NodeAffinity {
 impl Filter for NodeAffinity {
     fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Verdict {
         let matches = match state.get::<Required>() {
-            Some(required) => required.matches(node),
-            None => Required::of(pod).matches(node),
+            Some(required) => matches(required, node),
+            None => matches(&Required::of(&pod.pod.spec), node),
         };
         if matches {
             return Ok(());
@@ -120,83 +99,16 @@ impl Score for NodeAffinity {
     }
 }
 
-impl Required {
-    fn of(pod: &PodInfo) -> Self {
-        let spec = &pod.pod.spec;
-        let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-        let terms = affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
-        Self {
-            selector: spec.node_selector.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            terms: terms.map(|selector| selector.node_selector_terms.iter().map(Term::of).collect()),
-        }
-    }
-
-    fn matches(&self, node: &NodeInfo) -> bool {
-        node.node().is_some_and(|node| {
-            self.selector.iter().all(|(key, value)| node.metadata.labels.get(key) == Some(value))
-                && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
-        })
-    }
-}
-
-impl Term {
-    fn of(term: &NodeSelectorTerm) -> Self {
-        let labels: Option<Vec<_>> = term.match_expressions.iter().map(label_requirement).collect();
-        let names: Option<Vec<_>> = term.match_fields.iter().map(name_requirement).collect();
-        let says_something = !(term.match_expressions.is_empty() && term.match_fields.is_empty());
-        let can_match = says_something && labels.is_some() && names.is_some();
-        Self { labels: labels.unwrap_or_default(), names: names.unwrap_or_default(), can_match }
-    }
-
-    fn matches(&self, node: &Node) -> bool {
-        self.can_match
-            && self.labels.iter().all(|requirement| requirement.matches(&node.metadata.labels))
-            && self
-                .names
-                .iter()
-                .all(|(operator, names)| names.contains(&node.metadata.name) == (*operator == Operator::In))
-    }
-
-    /// The names that the node may have; `None` if it may have any.
-    fn only_names(&self) -> Option<BTreeSet<String>> {
-        let sets = self.names.iter().filter(|(operator, _)| *operator == Operator::In).map(|(_, names)| names.clone());
-        sets.reduce(|a, b| a.intersection(&b).cloned().collect())
-    }
-}
-
-/// The only nodes that can match, if every term names some.
-fn names_of_terms(terms: &[Term]) -> Option<BTreeSet<String>> {
-    let sets: Option<Vec<_>> = terms.iter().map(Term::only_names).collect();
-    sets.filter(|sets| !sets.is_empty()).map(|sets| sets.into_iter().flatten().collect())
-}
-
-fn label_requirement(requirement: &NodeSelectorRequirement) -> Option<Requirement> {
-    let operator = match requirement.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" => Operator::GreaterThan,
-        "Lt" => Operator::LessThan,
-        _ => return None,
-    };
-    Requirement::new(&requirement.key, operator, &requirement.values).ok()
-}
-
-/// Names may be longer than a label's value, so they are compared here.
-fn name_requirement(requirement: &NodeSelectorRequirement) -> Option<(Operator, BTreeSet<String>)> {
-    let operator = match requirement.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        _ => return None,
-    };
-    (requirement.key == NAME).then(|| (operator, requirement.values.iter().cloned().collect()))
+fn matches(required: &Required, node: &NodeInfo) -> bool {
+    node.node().is_some_and(|node| required.matches(node))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{TestPod, expression, node, pod, reasons, scores, term, updated};
+
+    use api::node_affinity::NAME;
 
     const MISMATCH: &str = "node(s) didn't match Pod's node affinity/selector";
 

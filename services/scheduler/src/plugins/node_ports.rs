@@ -45,7 +45,7 @@ impl Filter for NodePorts {
     }
 }
 
-fn collides(pod: &PodInfo, taken: &crate::cache::HostPort) -> bool {
+fn collides(pod: &PodInfo, taken: &api::host_ports::HostPort) -> bool {
     pod.host_ports.iter().any(|port| port.collides_with(taken))
 }
 
