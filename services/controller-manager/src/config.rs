@@ -4,6 +4,8 @@
 //! environment or files.
 
 use crate::controllers::{self, Selection, UnknownController};
+use crate::nodeipam::ranges::Ranges;
+use api::cidr::Cidr;
 use clap::Parser;
 use client::{Kubeconfig, KubeconfigError, Session};
 use controller::{ContradictoryTimes, Election, LeaderElectionArgs};
@@ -61,6 +63,10 @@ pub struct Config {
     /// How silent nodes are found.
     #[command(flatten)]
     pub nodes: NodeArgs,
+
+    /// Which addresses pods have.
+    #[command(flatten)]
+    pub ipam: IpamArgs,
 
     /// Finished pods to keep; beyond them the oldest are deleted. 0 or less keeps all.
     #[arg(
@@ -124,6 +130,41 @@ pub struct NodeArgs {
     pub node_monitor_period: Duration,
 }
 
+/// Which addresses pods have.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Addresses")]
+pub struct IpamArgs {
+    /// Give each node a range of addresses for its pods; `false` where somebody else does.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "TRACEPLANE_ALLOCATE_NODE_CIDRS",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub allocate_node_cidrs: bool,
+
+    /// Where those ranges are taken from.
+    #[arg(long, value_name = "CIDR", env = "TRACEPLANE_CLUSTER_CIDR", default_value = "10.224.0.0/11")]
+    pub cluster_cidr: Cidr,
+
+    /// How large each of them is: 24 leaves room for 253 pods.
+    #[arg(long, value_name = "BITS", env = "TRACEPLANE_NODE_CIDR_MASK_SIZE", default_value_t = 24, value_parser = clap::value_parser!(u32).range(8..=30))]
+    pub node_cidr_mask_size: u32,
+}
+
+impl IpamArgs {
+    /// The ranges, all free; `None`: somebody else hands them out.
+    ///
+    /// # Errors
+    /// Sizes that contradict each other.
+    pub fn ranges(&self) -> Result<Option<Ranges>, String> {
+        self.allocate_node_cidrs.then(|| Ranges::new(self.cluster_cidr, self.node_cidr_mask_size)).transpose()
+    }
+}
+
 /// A checked [`Config`], with its files loaded.
 pub struct Settings {
     /// Where the apiserver is and who we are there.
@@ -140,6 +181,8 @@ pub struct Settings {
     pub concurrency: ConcurrencyArgs,
     /// How silent nodes are found.
     pub nodes: NodeArgs,
+    /// Which addresses pods have.
+    pub ipam: IpamArgs,
     /// Finished pods to keep; `None` keeps all.
     pub finished_pods: Option<usize>,
     /// How runs relate to their causes.
@@ -158,6 +201,9 @@ pub enum ConfigError {
     /// A controller's name.
     #[error(transparent)]
     Controller(#[from] UnknownController),
+    /// Address ranges that contradict each other.
+    #[error("{0}")]
+    Addresses(String),
     /// Times of leader election that contradict each other.
     #[error(transparent)]
     Election(#[from] ContradictoryTimes),
@@ -170,6 +216,7 @@ impl Config {
     /// The first flag that cannot be used, with what to do about it.
     pub fn settings(self) -> Result<Settings, ConfigError> {
         let election = self.leader_election.election(LEASE)?;
+        self.ipam.ranges().map_err(ConfigError::Addresses)?;
         Ok(Settings {
             controllers: Selection::of(&self.controllers)?,
             session: Kubeconfig::read(&self.kubeconfig)?.session(None)?,
@@ -178,6 +225,7 @@ impl Config {
             election,
             concurrency: self.concurrency,
             nodes: self.nodes,
+            ipam: self.ipam,
             finished_pods: usize::try_from(self.terminated_pod_gc_threshold).ok().filter(|keep| *keep > 0),
             mode: self.trace_mode,
         })

@@ -3,7 +3,9 @@
 use crate::config::Settings;
 use crate::context::{Context, Start};
 use crate::nodelifecycle::plan::Patience;
-use crate::{deployment, endpoints, endpointslice, garbagecollector, nodelifecycle, podgc, replicaset, tainteviction};
+use crate::{
+    deployment, endpoints, endpointslice, garbagecollector, nodeipam, nodelifecycle, podgc, replicaset, tainteviction,
+};
 
 /// A controller by its Kubernetes name, and how it is registered.
 struct Entry {
@@ -52,6 +54,16 @@ const ALL: &[Entry] = &[
                 period: settings.nodes.node_monitor_period,
             };
             nodelifecycle::controller::register(context, settings.concurrency.concurrent_node_syncs, patience)
+        },
+    },
+    Entry {
+        name: "node-ipam-controller",
+        register: |context, settings| match settings.ipam.ranges() {
+            Ok(Some(ranges)) => {
+                nodeipam::controller::register(context, settings.concurrency.concurrent_node_syncs, ranges)
+            }
+            // Somebody else hands out ranges; flags that contradict each other were refused before.
+            Ok(None) | Err(_) => Box::new(|| ()),
         },
     },
     Entry {

@@ -27,6 +27,7 @@ pub mod indexes;
 pub mod informers;
 pub mod kinds;
 pub mod metrics;
+pub mod nodeipam;
 pub mod nodelifecycle;
 pub mod origin;
 pub mod podgc;
