@@ -24,6 +24,7 @@ use crate::admission;
 use crate::auth::{Authenticator, CachedPods, Chain, NodeAuthorizer, SystemRules};
 use crate::bootstrap::{self, bootstrap};
 use crate::config::{ConfigError, ServiceCidr, Settings};
+use crate::kubelet::Kubelets;
 use crate::registry::{Admission, InvalidSetting, Registries, Storage};
 use crate::rpc::{Dispatch, Started, grpc_health, reflection};
 use crate::server::{Front, RequestMetrics, StorageMetrics, http_routes, stack};
@@ -156,6 +157,7 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
         stop_back: stop_back.clone(),
         service_cidr: settings.service_cidr,
         timeout: settings.startup_timeout,
+        kubelets: settings.kubelets,
         started,
     };
     let stop = shutdown.clone();
@@ -184,6 +186,7 @@ struct Start {
     stop_back: Shutdown,
     service_cidr: ServiceCidr,
     timeout: Option<Duration>,
+    kubelets: Kubelets,
     started: Gate,
 }
 
@@ -203,7 +206,7 @@ impl Start {
             // Boxed, because it makes an object of several kinds.
             stop_back.run_until_triggered(Box::pin(keep)).await;
         });
-        self.services.start(Dispatch::new(&self.registries, stop));
+        self.services.start(Dispatch::new(&self.registries, self.kubelets, stop));
         self.started.open();
         info!("ready");
         Ok(())

@@ -128,7 +128,31 @@ pub struct Config {
     )]
     pub service_cluster_ip_range: String,
 
-    /// Reading requests served at once; more get "too many requests". Watches do not count. 0 for no limit.
+    /// PEM file with the certificate to show kubelets, as kube-apiserver-kubelet-client. Without it there are no logs, exec, attach and
+    /// port-forward.
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBELET_CLIENT_CERTIFICATE", help_heading = "Kubelets")]
+    pub kubelet_client_certificate: Option<PathBuf>,
+
+    /// PEM file with the private key of --kubelet-client-certificate.
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBELET_CLIENT_KEY", help_heading = "Kubelets")]
+    pub kubelet_client_key: Option<PathBuf>,
+
+    /// PEM file with the authority that signed the kubelets' serving certificates.
+    #[arg(long, value_name = "FILE", env = "TRACEPLANE_KUBELET_CERTIFICATE_AUTHORITY", help_heading = "Kubelets")]
+    pub kubelet_certificate_authority: Option<PathBuf>,
+
+    /// By which of a node's addresses its kubelet is reached, the most preferred type first.
+    #[arg(
+        long,
+        value_name = "TYPES",
+        env = "TRACEPLANE_KUBELET_PREFERRED_ADDRESS_TYPES",
+        value_delimiter = ',',
+        default_value = "InternalIP,ExternalIP,InternalDNS,ExternalDNS,Hostname",
+        help_heading = "Kubelets"
+    )]
+    pub kubelet_preferred_address_types: Vec<String>,
+
+    /// Reading requests served at once; more get "too many requests". Watches and logs do not count. 0 for no limit.
     #[arg(
         long,
         value_name = "N",

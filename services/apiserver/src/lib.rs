@@ -14,6 +14,7 @@ pub mod auth;
 mod bootstrap;
 pub mod cache;
 pub mod config;
+pub mod kubelet;
 pub mod patch;
 pub mod registry;
 pub mod request;

@@ -11,6 +11,7 @@ mod priority;
 mod service_account;
 mod taint_nodes_by_condition;
 
+use api::core::v1::Node;
 use async_trait::async_trait;
 use telemetry::SpanExt;
 use telemetry::span::stage;
@@ -53,7 +54,7 @@ impl Chain {
                 // First: nothing else matters in a namespace that is not there.
                 Box::new(NamespaceLifecycle::new(storage.lookup())),
                 Box::new(ServiceAccount),
-                Box::new(NodeRestriction),
+                Box::new(NodeRestriction::new(storage.lookup::<Node>())),
                 Box::new(TaintNodesByCondition),
                 Box::new(Priority::new(storage.lookup())),
                 Box::new(DefaultTolerationSeconds),

@@ -6,16 +6,56 @@
 use std::collections::BTreeMap;
 
 use api::core::v1::{Node, Pod};
+use api::pod_references::first_kind;
 use async_trait::async_trait;
 
 use super::{AnyObject, Attributes, Operation, Plugin, forbidden};
 use crate::auth::node_name;
+use crate::registry::Lookup;
 use crate::request::RequestContext;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const NODE_LEASES: &str = "kube-node-lease";
 
-pub(super) struct NodeRestriction;
+pub(super) struct NodeRestriction {
+    nodes: Box<dyn Nodes>,
+}
+
+/// What the plugin looks up.
+#[async_trait]
+pub(super) trait Nodes: Send + Sync + 'static {
+    /// The uid of a node, if it exists.
+    async fn uid(&self, name: &str) -> api::Result<Option<String>>;
+}
+
+#[async_trait]
+impl Nodes for Lookup<Node> {
+    async fn uid(&self, name: &str) -> api::Result<Option<String>> {
+        let known = match self.get("", name) {
+            Some(node) => Some(node),
+            // A kubelet registers its node, and a moment later it mirrors its pods.
+            None => self.get_live("", name).await?,
+        };
+        Ok(known.map(|node| node.metadata.uid))
+    }
+}
+
+impl NodeRestriction {
+    pub(super) fn new(nodes: impl Nodes) -> Self {
+        Self { nodes: Box::new(nodes) }
+    }
+
+    /// What only holds for a pod that a kubelet makes: it mirrors a pod of its own, and needs nothing of the API.
+    async fn mirror(&self, node: &str, attributes: &Attributes<'_>) -> api::Result<()> {
+        let pod: Option<&Pod> = object(attributes.object.as_deref());
+        let Some(pod) = pod else { return Ok(()) };
+        mirror_pod(node, pod).map_err(|why| forbidden(attributes, why))?;
+        let owner = &pod.metadata.owner_references[0];
+        let uid = self.nodes.uid(node).await?.ok_or_else(|| api::Error::not_found("", "nodes", node))?;
+        require(owner.uid == uid, || format!("node {node} UID mismatch: expected {} got {uid}", owner.uid))
+            .map_err(|why| forbidden(attributes, why))
+    }
+}
 
 #[async_trait]
 impl Plugin for NodeRestriction {
@@ -34,7 +74,11 @@ impl Plugin for NodeRestriction {
             "Pod" => pod_write(node, attributes),
             _ => lease_write(node, attributes),
         };
-        verdict.map_err(|why| forbidden(attributes, why))
+        verdict.map_err(|why| forbidden(attributes, why))?;
+        match (attributes.kind.kind, attributes.operation, attributes.subresource) {
+            ("Pod", Operation::Create, "") => self.mirror(node, attributes).await,
+            _ => Ok(()),
+        }
     }
 }
 
@@ -94,6 +138,28 @@ fn pod_write(node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
     }
 }
 
+/// A mirror pod belongs to its node, and to nobody else.
+fn mirror_pod(node: &str, pod: &Pod) -> Result<(), String> {
+    let itself = || format!("node {node:?} can only create pods with an owner reference set to itself");
+    let owner = match pod.metadata.owner_references.as_slice() {
+        [owner] => owner,
+        [] => return Err(itself()),
+        _ => return Err(format!("node {node:?} can only create pods with a single owner reference set to itself")),
+    };
+    require(owner.api_version == "v1" && owner.kind == "Node" && owner.name == node, itself)?;
+    require(owner.controller == Some(true), || {
+        format!("node {node:?} can only create pods with a controller owner reference set to itself")
+    })?;
+    require(owner.block_owner_deletion != Some(true), || {
+        format!("node {node:?} must not set blockOwnerDeletion on an owner reference")
+    })?;
+    match first_kind(pod) {
+        None => Ok(()),
+        Some("serviceaccounts") => Err(format!("node {node:?} can not create pods that reference a service account")),
+        Some(kind) => Err(format!("node {node:?} can not create pods that reference {kind}")),
+    }
+}
+
 fn lease_write(node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
     let name = match (&attributes.object, attributes.name) {
         (Some(object), "") => object.metadata().name.as_str(),
@@ -150,6 +216,19 @@ mod tests {
 
     const NODE: Request<'static> = Request { user: ("system:node:a", "system:nodes"), ..CREATE };
 
+    struct OneNode;
+
+    #[async_trait]
+    impl Nodes for OneNode {
+        async fn uid(&self, name: &str) -> api::Result<Option<String>> {
+            Ok((name == "a").then(|| "uid-of-a".to_owned()))
+        }
+    }
+
+    fn plugin() -> NodeRestriction {
+        NodeRestriction::new(OneNode)
+    }
+
     fn node(name: &str) -> Node {
         let mut node = Node::default();
         node.metadata.name = name.into();
@@ -166,16 +245,16 @@ mod tests {
     #[tokio::test]
     async fn a_kubelet_writes_its_own_node_only() {
         let update = Request { operation: Operation::Update, ..NODE };
-        pass(&NodeRestriction, &NODE, Some(&mut node("a")), None).await.unwrap();
-        let error = pass(&NodeRestriction, &NODE, Some(&mut node("b")), None).await.unwrap_err();
+        pass(&plugin(), &NODE, Some(&mut node("a")), None).await.unwrap();
+        let error = pass(&plugin(), &NODE, Some(&mut node("b")), None).await.unwrap_err();
         assert_eq!(error.message, "nodes \"b\" is forbidden: node \"a\" is not allowed to modify node \"b\"");
 
         let mut untainted = node("a");
         let mut tainted = node("a");
         tainted.spec.taints.push(Default::default());
-        assert!(pass(&NodeRestriction, &update, Some(&mut untainted), Some(&tainted)).await.is_err());
+        assert!(pass(&plugin(), &update, Some(&mut untainted), Some(&tainted)).await.is_err());
         let others = Request { user: ("kubernetes-admin", "system:masters"), ..update };
-        assert!(pass(&NodeRestriction, &others, Some(&mut untainted), Some(&tainted)).await.is_ok());
+        assert!(pass(&plugin(), &others, Some(&mut untainted), Some(&tainted)).await.is_ok());
     }
 
     #[tokio::test]
@@ -184,11 +263,71 @@ mod tests {
         let (status, delete) = (request(Operation::Update, "status"), request(Operation::Delete, ""));
         for (bound_to, allowed) in [("a", true), ("b", false), ("", false)] {
             let old = pod(bound_to);
-            assert_eq!(pass(&NodeRestriction, &status, Some(&mut old.clone()), Some(&old)).await.is_ok(), allowed);
-            assert_eq!(pass(&NodeRestriction, &delete, None, Some(&old)).await.is_ok(), allowed);
+            assert_eq!(pass(&plugin(), &status, Some(&mut old.clone()), Some(&old)).await.is_ok(), allowed);
+            assert_eq!(pass(&plugin(), &delete, None, Some(&old)).await.is_ok(), allowed);
         }
-        let create = pass(&NodeRestriction, &NODE, Some(&mut pod("a")), None).await.unwrap_err();
+        let create = pass(&plugin(), &NODE, Some(&mut pod("a")), None).await.unwrap_err();
         assert!(create.message.contains("can only create mirror pods"), "{create}");
+    }
+
+    /// A mirror pod as a kubelet makes it, changed.
+    fn mirror(change: impl FnOnce(&mut Pod)) -> Pod {
+        let mut pod = pod("a");
+        pod.metadata.annotations.insert(MIRROR.into(), "hash".into());
+        pod.metadata.owner_references = serde_json::from_value(serde_json::json!([
+            {"apiVersion": "v1", "kind": "Node", "name": "a", "uid": "uid-of-a", "controller": true},
+        ]))
+        .unwrap();
+        change(&mut pod);
+        pod
+    }
+
+    #[tokio::test]
+    async fn a_mirror_pod_belongs_to_its_node_and_needs_nothing_of_the_api() {
+        pass(&plugin(), &NODE, Some(&mut mirror(|_| {})), None).await.unwrap();
+        let volume = |json| move |pod: &mut Pod| pod.spec.volumes = serde_json::from_value(json).unwrap();
+        let table: [(Pod, &str); 9] = [
+            (
+                mirror(|pod| pod.spec.node_name = "b".into()),
+                "node \"a\" can only create pods with spec.nodeName set to itself",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references.clear()),
+                "node \"a\" can only create pods with an owner reference set to itself",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references.push(Default::default())),
+                "node \"a\" can only create pods with a single owner reference set to itself",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references[0].name = "b".into()),
+                "node \"a\" can only create pods with an owner reference set to itself",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references[0].controller = None),
+                "node \"a\" can only create pods with a controller owner reference set to itself",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references[0].block_owner_deletion = Some(true)),
+                "node \"a\" must not set blockOwnerDeletion on an owner reference",
+            ),
+            (
+                mirror(|pod| pod.metadata.owner_references[0].uid = "old".into()),
+                "node a UID mismatch: expected old got uid-of-a",
+            ),
+            (
+                mirror(|pod| pod.spec.service_account_name = "robot".into()),
+                "node \"a\" can not create pods that reference a service account",
+            ),
+            (
+                mirror(volume(serde_json::json!([{"name": "v", "secret": {"secretName": "s"}}]))),
+                "node \"a\" can not create pods that reference secrets",
+            ),
+        ];
+        for (mut pod, why) in table {
+            let error = pass(&plugin(), &NODE, Some(&mut pod), None).await.unwrap_err();
+            assert_eq!(error.message, format!("pods \"web\" is forbidden: {why}"));
+        }
     }
 
     #[test]

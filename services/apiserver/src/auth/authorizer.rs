@@ -17,7 +17,7 @@ pub enum Action<'a> {
         group: &'a str,
         /// Plural name of the resource.
         resource: &'a str,
-        /// `status`, `binding`, or empty.
+        /// `status`, `binding`, `log`, `exec`, `attach`, `portforward`, or empty.
         subresource: &'a str,
         /// Empty at the cluster's scope and for all namespaces.
         namespace: &'a str,

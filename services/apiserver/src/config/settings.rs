@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use service_kit::tls::{ClientAuth, TlsError, server_config};
+use service_kit::tls::{CaBundle, ClientAuth, Identity, TlsError, server_config};
 use store::{EtcdConfig, EtcdTls};
 
 use super::values::{ServiceCidr, parse_cidr};
 use super::{Config, StorageBackend};
 use crate::auth::{TokenFile, TokenFileError};
+use crate::kubelet::Kubelets;
 use crate::registry;
 
 /// A checked [`Config`], with its files loaded.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub registry: registry::Settings,
     /// Where cluster IPs come from.
     pub service_cidr: ServiceCidr,
+    /// How to reach kubelets.
+    pub kubelets: Kubelets,
     /// How many requests to serve at once.
     pub limits: InflightLimits,
 }
@@ -117,6 +120,7 @@ impl Config {
                 event_ttl: self.event_ttl,
             },
             service_cidr: parse_cidr(&self.service_cluster_ip_range)?,
+            kubelets: self.kubelets()?,
             limits: InflightLimits {
                 reading: limit(self.max_requests_inflight),
                 mutating: limit(self.max_mutating_requests_inflight),
@@ -148,6 +152,25 @@ impl Config {
             return Err(wrong("--etcd-servers", plain, "must begin with https:// because --etcd-cafile is given"));
         }
         Ok(Storage::Etcd(Box::new(EtcdConfig { root: root.to_owned(), tls, ..EtcdConfig::new(endpoints) })))
+    }
+
+    /// All three files, or none.
+    fn kubelets(&self) -> Result<Kubelets, ConfigError> {
+        const CERTIFICATE: &str = "--kubelet-client-certificate";
+        const KEY: &str = "--kubelet-client-key";
+        const CA: &str = "--kubelet-certificate-authority";
+        let incomplete = |given, missing| Err(ConfigError::Incomplete { given, missing });
+        let files = (&self.kubelet_client_certificate, &self.kubelet_client_key, &self.kubelet_certificate_authority);
+        let (certificate, key, ca) = match files {
+            (None, None, None) => return Ok(Kubelets::default()),
+            (Some(certificate), Some(key), Some(ca)) => (certificate, key, ca),
+            (None, Some(_), _) => return incomplete(KEY, CERTIFICATE),
+            (None, None, Some(_)) => return incomplete(CA, CERTIFICATE),
+            (Some(_), None, _) => return incomplete(CERTIFICATE, KEY),
+            (Some(_), Some(_), None) => return incomplete(CERTIFICATE, CA),
+        };
+        let identity = Identity::from_pem_files(certificate, key)?;
+        Ok(Kubelets::new(identity, CaBundle::from_pem_file(ca)?, self.kubelet_preferred_address_types.clone()))
     }
 
     fn etcd_tls(&self) -> Result<Option<EtcdTls>, ConfigError> {
@@ -184,6 +207,30 @@ mod tests {
     fn tls_is_not_optional() {
         let error = parse(&[]).settings().err().unwrap().to_string();
         assert!(error.starts_with("--tls-cert-file is missing"), "{error}");
+    }
+
+    #[test]
+    fn the_way_to_kubelets_is_given_whole_or_not_at_all() {
+        let table: [(&[&str], &str); 4] = [
+            (
+                &["--kubelet-client-certificate", "a"],
+                "--kubelet-client-certificate is given without --kubelet-client-key",
+            ),
+            (&["--kubelet-client-key", "a"], "--kubelet-client-key is given without --kubelet-client-certificate"),
+            (
+                &["--kubelet-certificate-authority", "a"],
+                "--kubelet-certificate-authority is given without --kubelet-client-certificate",
+            ),
+            (
+                &["--kubelet-client-certificate", "a", "--kubelet-client-key", "b"],
+                "--kubelet-client-certificate is given without --kubelet-certificate-authority",
+            ),
+        ];
+        for (args, expected) in table {
+            let error = parse(args).kubelets().err().unwrap().to_string();
+            assert!(error.starts_with(expected), "{args:?}: {error}");
+        }
+        assert!(parse(&[]).kubelets().is_ok());
     }
 
     #[test]

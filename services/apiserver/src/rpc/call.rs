@@ -28,11 +28,15 @@ pub enum Method {
     Delete,
     DeleteCollection,
     Bind,
+    Logs,
+    Exec,
+    Attach,
+    PortForward,
 }
 
 impl Method {
     /// Every method, in the order of the services.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Get,
         Self::List,
@@ -43,6 +47,10 @@ impl Method {
         Self::Delete,
         Self::DeleteCollection,
         Self::Bind,
+        Self::Logs,
+        Self::Exec,
+        Self::Attach,
+        Self::PortForward,
     ];
 
     /// The name in the proto files.
@@ -58,14 +66,18 @@ impl Method {
             Self::Delete => "Delete",
             Self::DeleteCollection => "DeleteCollection",
             Self::Bind => "Bind",
+            Self::Logs => "Logs",
+            Self::Exec => "Exec",
+            Self::Attach => "Attach",
+            Self::PortForward => "PortForward",
         }
     }
 
     /// Kubernetes' verb for it.
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::Create | Self::Bind => "create",
-            Self::Get => "get",
+            Self::Create | Self::Bind | Self::Exec | Self::Attach | Self::PortForward => "create",
+            Self::Get | Self::Logs => "get",
             Self::List => "list",
             Self::Watch => "watch",
             Self::Update | Self::UpdateStatus => "update",
@@ -80,20 +92,37 @@ impl Method {
         match self {
             Self::UpdateStatus => "status",
             Self::Bind => "binding",
+            Self::Logs => "log",
+            Self::Exec => "exec",
+            Self::Attach => "attach",
+            Self::PortForward => "portforward",
             _ => "",
         }
     }
 
     /// Whether it may write.
     pub const fn is_mutating(self) -> bool {
-        !matches!(self, Self::Get | Self::List | Self::Watch)
+        !matches!(self, Self::Get | Self::List | Self::Watch | Self::Logs)
+    }
+
+    /// Whether its answer is a stream that may last: it takes no place among the requests being served, and says nothing about how
+    /// long requests take.
+    pub const fn is_long_running(self) -> bool {
+        matches!(self, Self::Watch) || self.is_pod_stream()
+    }
+
+    /// Whether it reaches into a running pod, through the pod's kubelet.
+    pub const fn is_pod_stream(self) -> bool {
+        matches!(self, Self::Logs | Self::Exec | Self::Attach | Self::PortForward)
     }
 
     /// Whether the service of this kind has the method.
     pub fn is_served_by(self, kind: &KindInfo) -> bool {
         match self {
             Self::UpdateStatus => kind.has_status,
-            Self::Bind => kind.kind == "Pod" && kind.group.is_empty(),
+            Self::Bind | Self::Logs | Self::Exec | Self::Attach | Self::PortForward => {
+                kind.kind == "Pod" && kind.group.is_empty()
+            }
             _ => true,
         }
     }
@@ -119,7 +148,9 @@ mod tests {
             ("/traceplane.v1.Pods/Create", Some(("Pod", Method::Create))),
             ("/traceplane.v1.Pods/Bind", Some(("Pod", Method::Bind))),
             ("/traceplane.v1.Deployments/UpdateStatus", Some(("Deployment", Method::UpdateStatus))),
+            ("/traceplane.v1.Pods/Exec", Some(("Pod", Method::Exec))),
             ("/traceplane.v1.Nodes/Bind", None),
+            ("/traceplane.v1.Nodes/Logs", None),
             ("/traceplane.v1.ConfigMaps/UpdateStatus", None),
             ("/traceplane.v1.Pods/create", None),
             ("/traceplane.v1.Pods", None),

@@ -13,7 +13,9 @@ use service_kit::rpc_status::to_status;
 use super::RequestInfo;
 use super::answer::Response;
 use super::kind_service::{Authorized, KindService, PodService, Service};
+use super::pod_streams::PodStreams;
 use super::watch::Ending;
+use crate::kubelet::Kubelets;
 use crate::registry::{Registries, Registry};
 use crate::request::RequestContext;
 
@@ -23,8 +25,8 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// A service for every kind there is; watches end when `shutdown` is triggered.
-    pub fn new(registries: &Registries, shutdown: &Shutdown) -> Self {
+    /// A service for every kind there is; watches and streams of pods end when `shutdown` is triggered.
+    pub fn new(registries: &Registries, kubelets: Kubelets, shutdown: &Shutdown) -> Self {
         let ending = Ending::new(shutdown);
         let mut services: HashMap<_, _> = api::KINDS
             .iter()
@@ -35,7 +37,13 @@ impl Dispatch {
             .collect();
         // Kinds with methods of their own.
         let pods: Registry<Pod> = registries.of();
-        services.insert(Pod::INFO.service, Box::new(PodService(KindService::new(pods, ending))));
+        let streams = PodStreams {
+            pods: pods.clone(),
+            nodes: registries.of(),
+            kubelets,
+            ending: crate::kubelet::Ending::new(shutdown),
+        };
+        services.insert(Pod::INFO.service, Box::new(PodService { kind: KindService::new(pods, ending), streams }));
         Self { services }
     }
 

@@ -14,6 +14,7 @@ use axum::body::Body;
 use http::Request;
 
 use super::answer::{Answer, Response, streaming, unary};
+use super::pod_streams::PodStreams;
 use super::watch::{self, Ending};
 use super::{Method, RequestInfo};
 use crate::registry::Registry;
@@ -21,7 +22,7 @@ use crate::request::RequestContext;
 
 /// A call that was authenticated, read and authorized.
 pub(super) struct Authorized {
-    /// The request with its whole body.
+    /// The request with its whole body; of a stream without its first message.
     pub(super) request: Request<Body>,
     /// What it is about.
     pub(super) info: RequestInfo,
@@ -123,25 +124,32 @@ impl<K: Resource> Service for KindService<K> {
                 })
                 .await
             }
-            Method::Bind => unreachable!("only pods have this method, and PodService answers it"),
+            Method::Bind | Method::Logs | Method::Exec | Method::Attach | Method::PortForward => {
+                unreachable!("only pods have this method, and PodService answers it")
+            }
         }
     }
 }
 
-/// The service of pods: that of every kind, and binding.
-pub(super) struct PodService(pub(super) KindService<Pod>);
+/// The service of pods: that of every kind, binding, and what reaches into them.
+pub(super) struct PodService {
+    pub(super) kind: KindService<Pod>,
+    pub(super) streams: PodStreams,
+}
 
 #[async_trait]
 impl Service for PodService {
     async fn serve(&self, call: Authorized) -> Response {
-        if call.info.method != Method::Bind {
-            return self.0.serve(call).await;
+        match call.info.method {
+            Method::Bind => {}
+            method if method.is_pod_stream() => return self.streams.serve(call).await,
+            _ => return self.kind.serve(call).await,
         }
         let Authorized { request, info, ctx } = call;
         let answer = Answer::new(&request, &info, &ctx);
         unary(request, async |BindPodRequest { binding, .. }| {
             let binding = binding.ok_or_else(|| api::Error::bad_request("the request has no binding"))?;
-            let revision = self.0.registry.bind(&ctx, &info.namespace, binding).await?;
+            let revision = self.kind.registry.bind(&ctx, &info.namespace, binding).await?;
             Ok(answer.message(&BindPodResponse { resource_version: revision.to_string() }))
         })
         .await

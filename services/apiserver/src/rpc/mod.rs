@@ -6,6 +6,7 @@
 //!   RequestInfo     verb, namespace and name, read from the message      (request_info)
 //!   Dispatch        the kind's service                                   (dispatch)
 //!   KindService<K>  decode, ask the registry, answer its bytes           (kind_service, codec)
+//!   PodStreams      logs, exec, attach, port-forward: the kubelet's      (pod_streams, crate::kubelet)
 //! ```
 //!
 //! Adding a kind is one line in `Dispatch`. Nothing here decides who may do what, and nothing encodes an object that the cache
@@ -16,6 +17,7 @@ mod call;
 mod codec;
 mod dispatch;
 mod kind_service;
+mod pod_streams;
 mod request_info;
 mod standard;
 mod watch;

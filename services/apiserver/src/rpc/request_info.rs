@@ -21,7 +21,7 @@ pub struct RequestInfo {
     pub kind: &'static KindInfo,
     /// What to do.
     pub method: Method,
-    /// `status`, `binding`, or empty.
+    /// `status`, `binding`, `log`, `exec`, `attach`, `portforward`, or empty.
     pub subresource: &'static str,
     /// Empty for cluster-wide kinds and for all namespaces.
     pub namespace: String,
@@ -68,6 +68,17 @@ impl RequestInfo {
                         return Err(api::Error::not_found(kind.group, &resource, &name));
                     }
                 };
+                (info.namespace, info.name) = (namespace, name);
+            }
+            Method::Logs => {
+                let WithPod { pod } = decode(call, message)?;
+                let NamedPod { namespace, name } = pod.unwrap_or_default();
+                (info.namespace, info.name) = (namespace, name);
+            }
+            Method::Exec | Method::Attach | Method::PortForward => {
+                let NamedPod { namespace, name } = decode::<WithStart>(call, message)?.pod().ok_or_else(|| {
+                    api::Error::bad_request(format!("the first message of {} must be its start", method.name()))
+                })?;
                 (info.namespace, info.name) = (namespace, name);
             }
             // A collection is chosen as a list is: by options in field 2.
@@ -136,6 +147,35 @@ struct WithObject {
     object: Option<AnyObject>,
 }
 
+/// What is read of `SessionInput` and `PortForwardInput`.
+#[derive(Clone, PartialEq, Message)]
+struct WithStart {
+    #[prost(message, optional, tag = "1")]
+    start: Option<WithPod>,
+}
+
+impl WithStart {
+    fn pod(self) -> Option<NamedPod> {
+        self.start.map(|start| start.pod.unwrap_or_default())
+    }
+}
+
+/// What is read of `LogsRequest`, `SessionStart` and `PortForwardStart`.
+#[derive(Clone, PartialEq, Message)]
+struct WithPod {
+    #[prost(message, optional, tag = "1")]
+    pod: Option<NamedPod>,
+}
+
+/// What is read of `PodTarget`.
+#[derive(Clone, PartialEq, Message)]
+struct NamedPod {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    name: String,
+}
+
 /// Field 1 of every kind is its metadata.
 #[derive(Clone, PartialEq, Message)]
 struct AnyObject {
@@ -158,7 +198,9 @@ mod tests {
     use api::core::v1::{Binding, Node, Pod};
     use api::meta::v1::{DeleteOptions, ListOptions, ObjectMeta};
     use api::rpc::{
-        BindPodRequest, CreateRequest, DeleteCollectionRequest, DeleteRequest, GetRequest, PatchRequest, WatchRequest,
+        BindPodRequest, CreateRequest, DeleteCollectionRequest, DeleteRequest, GetRequest, LogsRequest, PatchRequest,
+        PodTarget, PortForwardInput, PortForwardStart, SessionInput, SessionStart, WatchRequest, port_forward_input,
+        session_input,
     };
 
     fn read(path: &str, message: &impl Message) -> api::Result<RequestInfo> {
@@ -211,6 +253,23 @@ mod tests {
             about("/traceplane.v1.Pods/DeleteCollection", &collection),
             "deletecollection pods/ shop/ spec.nodeName=a"
         );
+    }
+
+    #[test]
+    fn streams_are_subresources_of_the_pod_that_their_first_message_names() {
+        let pod = Some(PodTarget { namespace: "shop".into(), name: "web".into(), ..PodTarget::default() });
+        let logs = LogsRequest { pod: pod.clone(), ..LogsRequest::default() };
+        assert_eq!(about("/traceplane.v1.Pods/Logs", &logs), "get pods/log shop/web ");
+        let start = SessionStart { pod: pod.clone(), ..SessionStart::default() };
+        let session = SessionInput { input: Some(session_input::Input::Start(start)) };
+        assert_eq!(about("/traceplane.v1.Pods/Exec", &session), "create pods/exec shop/web ");
+        assert_eq!(about("/traceplane.v1.Pods/Attach", &session), "create pods/attach shop/web ");
+        let start = port_forward_input::Input::Start(PortForwardStart { pod, port: 80 });
+        let forward = PortForwardInput { input: Some(start) };
+        assert_eq!(about("/traceplane.v1.Pods/PortForward", &forward), "create pods/portforward shop/web ");
+        let late = SessionInput { input: Some(session_input::Input::Stdin("x".into())) };
+        let error = read("/traceplane.v1.Pods/Exec", &late).unwrap_err();
+        assert_eq!(error.message, "the first message of Exec must be its start");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! turned away and told to come back. A burst costs milliseconds so, and not the second after which a client that was turned away returns.
 //! (Kubernetes' API Priority and Fairness queues likewise, with many queues where we have one.)
 //!
-//! Reads and writes have limits of their own, so that a flood of one cannot starve the other. Watches are not counted: they last,
-//! and cost little. Health is never turned away.
+//! Reads and writes have limits of their own, so that a flood of one cannot starve the other. Watches and streams of pods are not
+//! counted: they last, and cost little. Health is never turned away.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Limits {
     /// A place for a call of this method; `Ok(None)` if it needs none.
     async fn enter(&self, method: Method) -> api::Result<Option<SemaphorePermit<'_>>> {
         let places = match method {
-            Method::Watch => return Ok(None),
+            method if method.is_long_running() => return Ok(None),
             method if method.is_mutating() => &self.mutating,
             _ => &self.reading,
         };
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn reads_and_writes_have_places_of_their_own_and_watches_need_none() {
+    async fn reads_and_writes_have_places_of_their_own_and_what_lasts_needs_none() {
         let limits = Limits::new(InflightLimits { reading: Some(1), mutating: Some(1) });
         let read = limits.enter(Method::Get).await.unwrap();
         assert!(read.is_some());
@@ -103,7 +103,9 @@ mod tests {
         assert_eq!(full.reason, api::Reason::TooManyRequests);
         assert_eq!(full.details.retry_after_seconds, Some(1));
         assert!(limits.enter(Method::Create).await.is_ok());
-        assert!(limits.enter(Method::Watch).await.unwrap().is_none());
+        for lasting in [Method::Watch, Method::Logs, Method::Exec, Method::Attach, Method::PortForward] {
+            assert!(limits.enter(lasting).await.unwrap().is_none(), "{lasting:?}");
+        }
         drop(read);
         assert!(limits.enter(Method::List).await.is_ok());
     }

@@ -57,7 +57,7 @@ impl RequestMetrics {
             requests: metrics.counters("apiserver_request", "Requests by verb, resource and the code they ended with"),
             durations: metrics.durations(
                 "apiserver_request_duration_seconds",
-                "Time from the arrival of a request to its answer, watches excluded",
+                "Time from the arrival of a request to its answer, watches and streams of pods excluded",
             ),
             inflight: metrics.gauges("apiserver_current_inflight_requests", "Requests being served now"),
         }
@@ -72,7 +72,7 @@ impl RequestMetrics {
         let Call { kind, method } = call;
         let (verb, group, resource, subresource) = (method.verb(), kind.group, kind.plural, method.subresource());
         self.requests.get_or_create(&Ended { verb, group, resource, subresource, code }).inc();
-        if method != Method::Watch {
+        if !method.is_long_running() {
             let labels = Labels { verb, group, resource, subresource };
             self.durations.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
         }

@@ -31,6 +31,7 @@ pub(crate) use deadline::Deadline;
 pub use http_routes::http_routes;
 use limits::Limits;
 pub use metrics::RequestMetrics;
+pub(crate) use read::FirstMessage;
 use refusal::Refusal;
 pub use storage_metrics::StorageMetrics;
 use target::Target;

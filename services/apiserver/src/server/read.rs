@@ -1,13 +1,17 @@
 //! The layer that reads a call's message and finds out what it is about.
 //!
-//! Every method of a kind takes one message, so reading it whole is no loss: the handler would do so next.
+//! Most methods of a kind take one message, so reading it whole is no loss: the handler would do so next. Of a stream only the first
+//! message is read; what follows stays where it is until the handler takes it.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http::Extensions;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::fmt::Display;
 use std::sync::Arc;
 use telemetry::SpanExt;
 
@@ -27,12 +31,8 @@ const PREFIX: usize = 5;
 pub(super) async fn read(request: Request, next: Next) -> Response {
     let Some(call) = Target::of(request.extensions()).call() else { return next.run(request).await };
     let (mut parts, body) = request.into_parts();
-    let framed = match collect(body).await {
-        Ok(framed) => framed,
-        Err(error) => return Refusal::new(&parts.extensions, error).into_response(),
-    };
-    let info = match understand(call, &framed) {
-        Ok(info) => info,
+    let (info, body) = match open(call, body, &mut parts.extensions).await {
+        Ok(opened) => opened,
         Err(error) => return Refusal::new(&parts.extensions, error).into_response(),
     };
     let user: Arc<UserInfo> = parts.extensions.remove().expect("a call gets past authentication only with a user");
@@ -43,7 +43,58 @@ pub(super) async fn read(request: Request, next: Next) -> Response {
     let from_kubelet = is_kubelet(&user);
     parts.extensions.insert(RequestContext { user: Arc::unwrap_or_clone(user), steps, from_kubelet });
     parts.extensions.insert(info);
-    next.run(Request::from_parts(parts, Body::from(framed))).await
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// What the call is about, and the body for its handler: the whole of it again, or what comes after [`FirstMessage`].
+async fn open(call: Call, body: Body, extensions: &mut Extensions) -> api::Result<(RequestInfo, Body)> {
+    if call.method.is_pod_stream() {
+        let (message, rest) = first_message(body).await?;
+        let info = RequestInfo::read(call, &message)?;
+        extensions.insert(FirstMessage(message));
+        return Ok((info, rest));
+    }
+    let framed = collect(body).await?;
+    Ok((understand(call, &framed)?, Body::from(framed)))
+}
+
+/// In the extensions of a stream's request: its first message, which is not in the body any more.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstMessage(pub(crate) Bytes);
+
+/// The first message of a stream, and what comes after it as it comes.
+async fn first_message(body: Body) -> api::Result<(Bytes, Body)> {
+    let mut data = body.into_data_stream();
+    let mut read = BytesMut::new();
+    let framed = loop {
+        if let Some(length) = framed_length(&read)? {
+            break read.split_to(length).freeze();
+        }
+        match data.next().await {
+            Some(Ok(bytes)) => read.extend_from_slice(&bytes),
+            Some(Err(error)) => return Err(unfinished(&error)),
+            None => return Err(api::Error::bad_request("the stream ended before its first message did")),
+        }
+    };
+    let rest = Body::from_stream(stream::iter([Ok(read.freeze())]).chain(data));
+    Ok((message(&framed)?, rest))
+}
+
+/// How long the first message is with its prefix, once all of it has been read.
+fn framed_length(read: &[u8]) -> api::Result<Option<usize>> {
+    let Some(prefix) = read.first_chunk::<PREFIX>() else { return Ok(None) };
+    let [_, length @ ..] = *prefix;
+    let length = PREFIX + u32::from_be_bytes(length) as usize;
+    if length > MAX_BODY_BYTES {
+        return Err(api::Error::too_large(format!(
+            "limit is {MAX_BODY_BYTES} bytes for the first message of a stream"
+        )));
+    }
+    Ok((read.len() >= length).then_some(length))
+}
+
+fn unfinished(error: &dyn Display) -> api::Error {
+    api::Error::bad_request(format!("the request ended before its message did: {error}"))
 }
 
 fn understand(call: Call, framed: &Bytes) -> api::Result<RequestInfo> {
@@ -64,7 +115,7 @@ async fn collect(body: Body) -> api::Result<Bytes> {
         Err(error) if error.is::<LengthLimitError>() => {
             Err(api::Error::too_large(format!("limit is {MAX_BODY_BYTES} bytes for a request; {SPLIT}")))
         }
-        Err(error) => Err(api::Error::bad_request(format!("the request ended before its message did: {error}"))),
+        Err(error) => Err(unfinished(&error)),
     }
 }
 
@@ -97,6 +148,21 @@ mod tests {
         assert_eq!(message(&Bytes::from_static(b"\0\0\0\0\0")).unwrap(), "");
         for bad in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02a", b"\0\0\0\0\x01ab", b"\x01\0\0\0\x02ab"] {
             assert!(message(&Bytes::from_static(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_message_of_a_stream_is_taken_however_it_is_cut() {
+        let frames = b"\0\0\0\0\x02ab\0\0\0\0\x01c";
+        for size in 1..=frames.len() {
+            let pieces = frames.chunks(size).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)));
+            let (first, rest) =
+                first_message(Body::from_stream(stream::iter(pieces.collect::<Vec<_>>()))).await.unwrap();
+            assert_eq!(first, "ab", "in pieces of {size}");
+            assert_eq!(collect(rest).await.unwrap(), &b"\0\0\0\0\x01c"[..], "in pieces of {size}");
+        }
+        for bad in [&b""[..], b"\0\0\0\0\x02a", b"\0\xff\xff\xff\xffa", b"\x01\0\0\0\x01a"] {
+            assert!(first_message(Body::from(bad)).await.is_err(), "{bad:?}");
         }
     }
 

@@ -41,8 +41,14 @@ impl Authority {
 
     /// Certificate and key of a user, who is also `localhost`.
     pub(crate) fn sign(&self, user: &str, group: &str) -> (String, String) {
+        self.sign_for(user, group, &["localhost", "127.0.0.1"])
+    }
+
+    /// The same for a server of these names.
+    pub(crate) fn sign_for(&self, user: &str, group: &str, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, user);
         params.distinguished_name.push(DnType::OrganizationName, group);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -75,11 +81,14 @@ impl Server {
             std::fs::write(&path, content).unwrap();
             path
         };
-        let [certificate, key, ca, tokens] = [
+        let (kubelet_certificate, kubelet_key) = authority.sign("kube-apiserver-kubelet-client", "");
+        let [certificate, key, ca, tokens, kubelet_certificate, kubelet_key] = [
             path("server.crt", &certificate),
             path("server.key", &key),
             path("ca.crt", &authority.pem),
             path("tokens.csv", "t0ken,alice,1,\"dev\"\nr00t,root,2,\"system:masters\"\n"),
+            path("kubelet.crt", &kubelet_certificate),
+            path("kubelet.key", &kubelet_key),
         ];
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let mut args: Vec<String> =
@@ -91,6 +100,9 @@ impl Server {
             ("--tls-private-key-file", &key),
             ("--client-ca-file", &ca),
             ("--token-auth-file", &tokens),
+            ("--kubelet-client-certificate", &kubelet_certificate),
+            ("--kubelet-client-key", &kubelet_key),
+            ("--kubelet-certificate-authority", &ca),
         ] {
             args.extend([flag.to_owned(), text(path)]);
         }
@@ -185,6 +197,25 @@ impl Client {
         let mut grpc = self.grpc().await;
         let answer = grpc.server_streaming(self.request(message), path, ProstCodec::<M, A>::default()).await?;
         Ok(answer.into_inner())
+    }
+
+    /// A stream both ways.
+    pub(crate) async fn both_ways<A, M>(
+        &self,
+        path: &'static str,
+        messages: impl futures::Stream<Item = M> + Send + 'static,
+    ) -> Result<Streaming<A>, Status>
+    where
+        A: Message + Default + 'static,
+        M: Message + 'static,
+    {
+        let path = http::uri::PathAndQuery::from_static(path);
+        let mut grpc = self.grpc().await;
+        let mut request = Request::new(messages);
+        for (name, value) in &self.headers {
+            request.metadata_mut().insert(*name, MetadataValue::try_from(value).unwrap());
+        }
+        Ok(grpc.streaming(request, path, ProstCodec::<M, A>::default()).await?.into_inner())
     }
 
     pub(crate) async fn create_pod(&self, object: Pod) -> Result<Pod, Status> {

@@ -8,4 +8,5 @@ mod limits;
 mod objects;
 mod standard;
 mod start;
+mod streams;
 mod traces;
