@@ -71,12 +71,19 @@ pub enum Note {
         /// When its grace period ends.
         deadline: Timestamp,
     },
+    /// The sandbox is lost or out of date: what is in it is stopped, and another one is made.
+    SandboxChanged {
+        /// The id of the one that goes.
+        id: String,
+    },
     /// A container that keeps failing waits before its next start.
     CrashLoop {
         /// Its name.
         container: String,
         /// How long it waits in all.
         delay: Duration,
+        /// It has been told before, and is still so.
+        again: bool,
     },
     /// A failed pull is not repeated for a while.
     PullBackOff {
@@ -84,7 +91,19 @@ pub enum Note {
         container: String,
         /// The image as the spec names it.
         image: String,
+        /// It has been told before, and is still so.
+        again: bool,
     },
+}
+
+impl Action {
+    /// Whether nothing begins: what was told before is told again.
+    pub fn is_repetition(&self) -> bool {
+        matches!(
+            self,
+            Self::Note(Note::CrashLoop { again: true, .. }) | Self::Note(Note::PullBackOff { again: true, .. })
+        )
+    }
 }
 
 /// What an action keeps busy: two actions with the same work are never under way at once.

@@ -8,16 +8,11 @@ use std::time::Duration;
 use api::core::v1::{Pod, PodStatus};
 use jiff::{SignedDuration, Timestamp};
 
-use super::action::{Action, Failure, FailureKind, Note, Work};
+use super::action::{Failure, Work};
 use super::after;
-use super::observed::{Observed, State};
+use super::observed::Observed;
 use super::probes::ProbeMemory;
 use super::restart::CrashBackoff;
-
-/// How long a failed pull shows its own reason before it shows that it is being waited for.
-const PULL_ERROR_SHOWN: i64 = 3;
-/// How soon something that failed without a delay of its own is tried again, in seconds.
-const RETRY: i64 = 5;
 
 /// A pod as the kubelet remembers it.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +21,10 @@ pub struct Memory {
     pub start_time: Option<Timestamp>,
     /// The pod ended by the kubelet's decision, not by its containers'.
     pub ended: Option<Ended>,
+    /// The node ended the pod, which others may count as a disruption.
+    pub disrupted: bool,
+    /// It ended before anything was done for it: there is nothing to tell about containers.
+    pub rejected: bool,
     /// The end, once it has begun.
     pub termination: Option<Termination>,
     /// What is under way.
@@ -40,7 +39,19 @@ pub struct Memory {
     pub deleted: bool,
     /// The status from before the runtime forgot the pod: nothing can be learnt after that.
     pub last_words: Option<Box<PodStatus>>,
-    containers: BTreeMap<String, ContainerMemory>,
+    /// The sandbox that cannot be lived in any more, and how far it has been dealt with.
+    pub(super) lost: Option<LostSandbox>,
+    /// Since when this kubelet counts the periods of the pod's probes.
+    pub(super) probing_since: Timestamp,
+    pub(super) containers: BTreeMap<String, ContainerMemory>,
+}
+
+/// A sandbox that has to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LostSandbox {
+    pub(super) id: String,
+    /// Its network has been given back.
+    pub(super) stopped: bool,
 }
 
 /// A pod's end by decision: rejected, evicted, out of time.
@@ -52,12 +63,25 @@ pub struct Ended {
     pub message: String,
 }
 
+/// The node ends a pod, whatever its containers do: the node is short of something, or shuts down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eviction {
+    /// What the pod's status says in the end.
+    pub ended: Ended,
+    /// The grace period in seconds, in place of the pod's own.
+    pub grace: i64,
+    /// Whether the pod gets the condition `DisruptionTarget`.
+    pub disrupts: bool,
+}
+
 /// The end of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Termination {
     /// Why.
     pub why: Why,
-    /// When the grace period is over. It can come sooner, never later.
+    /// The grace period in seconds: the shortest that was asked for.
+    pub grace: i64,
+    /// When it is over. It can come sooner; later only if the runtime went away and stopping begins again (SCENARIOS D11).
     pub deadline: Timestamp,
 }
 
@@ -84,13 +108,17 @@ pub(super) struct ContainerMemory {
     /// Until when a failed pull shows its own reason.
     pub(super) pull_error_until: Option<Timestamp>,
     pub(super) crashes: Option<CrashBackoff>,
-    pulls: Option<CrashBackoff>,
-    /// The attempt that waits in a crash loop, so that it is told once.
+    pub(super) pulls: Option<CrashBackoff>,
+    /// The attempt that waits in a crash loop.
     pub(super) crash_loop: Option<u32>,
+    /// When a back-off was told last.
+    pub(super) back_off_told: Option<Timestamp>,
     /// The container that must go although the pod stays, and what its event says.
     pub(super) condemned: Option<Condemned>,
     /// Being stopped.
     pub(super) stop: Option<Stop>,
+    /// The runtime could not stop it: not to be tried again before.
+    pub(super) stop_retry: Option<Timestamp>,
     pub(super) probes: ProbeMemory,
 }
 
@@ -98,17 +126,23 @@ pub(super) struct ContainerMemory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condemned {
     pub(super) id: String,
+    /// Why, in a word.
+    pub(super) reason: &'static str,
+    /// Why, as the event says it.
     pub(super) message: String,
     pub(super) grace: i64,
+    /// Since when something has been wrong with it.
+    pub(super) since: Timestamp,
 }
 
 /// A container being stopped.
 ///
 /// ```text
 /// Announced ──> Hook ──> HookDone ──> Signalled (again if the grace period gets shorter)
-///     └──────────┴── the grace period is over ──^ │
-///                                        Refused <┘
+///     └──────────┴── the grace period is over ──^
 /// ```
+///
+/// A runtime that fails to stop it makes all this begin again, hook and grace period included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     pub(super) id: String,
@@ -127,19 +161,18 @@ pub(super) enum Stage {
     HookDone,
     /// TERM was sent, the nth time; KILL follows at this time.
     Signalled { kill_at: Timestamp, nth: u32 },
-    /// The runtime refused. It is asked again at this time, the nth time.
-    Refused { retry_at: Timestamp, nth: u32 },
 }
 
 impl Memory {
     /// A pod that comes to this kubelet: new, or known to an earlier process, whose verdicts on containers that still run are kept.
     pub fn adopt(pod: &Pod, observed: &Observed, now: Timestamp) -> Self {
         let started = pod.status.start_time.as_ref().and_then(|time| time.timestamp());
-        let mut memory = Self { start_time: Some(started.unwrap_or(now)), ..Self::default() };
+        let mut memory = Self { start_time: Some(started.unwrap_or(now)), probing_since: now, ..Self::default() };
         // What failed as a whole stays as it was told: a pod that was refused has no containers to tell about.
         if pod.status.phase == "Failed" && !pod.status.reason.is_empty() {
             let PodStatus { reason, message, .. } = &pod.status;
             memory.ended = Some(Ended { reason: reason.clone(), message: message.clone() });
+            memory.rejected = pod.status.container_statuses.is_empty();
         }
         // Mounts live as long as the sandbox they serve.
         memory.volumes_mounted = observed.sandbox().is_some() && !observed.containers.is_empty();
@@ -162,157 +195,44 @@ impl Memory {
             return;
         }
         let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_else(|| grace_of(pod));
-        self.terminate(Why::Deleted, after(now, grace));
+        self.terminate(Why::Deleted, grace, now);
     }
 
     /// Takes note that the object is gone.
     pub fn heed_removal(&mut self, now: Timestamp) {
         self.deleted = true;
-        self.terminate(Why::Removed, now);
+        self.terminate(Why::Removed, 0, now);
     }
 
-    fn terminate(&mut self, why: Why, deadline: Timestamp) {
+    /// The node does not take the pod: it fails for good before anything was done for it.
+    pub fn reject(&mut self, why: Ended) {
+        self.ended = Some(why);
+        self.rejected = true;
+    }
+
+    /// Takes note that the node ends the pod.
+    pub fn evict(&mut self, eviction: &Eviction, now: Timestamp) {
+        if self.ended.is_none() {
+            self.ended = Some(eviction.ended.clone());
+            self.disrupted = eviction.disrupts;
+        }
+        self.terminate(Why::Ended(eviction.ended.clone()), eviction.grace, now);
+    }
+
+    pub(super) fn terminate(&mut self, why: Why, grace: i64, now: Timestamp) {
+        let grace = grace.max(0);
+        let deadline = after(now, grace);
         match &mut self.termination {
-            None => self.termination = Some(Termination { why, deadline }),
+            None => self.termination = Some(Termination { why, grace, deadline }),
             // Shorter, never longer; and a deletion overrides what only ended the pod.
             Some(known) => {
+                known.grace = known.grace.min(grace);
                 known.deadline = known.deadline.min(deadline);
                 if why == Why::Removed || (why == Why::Deleted && known.why != Why::Removed) {
                     known.why = why;
                 }
             }
         }
-    }
-
-    /// Takes note that an action begins, and answers what it keeps busy.
-    pub fn begin(&mut self, action: &Action, pod: &Pod, observed: &Observed, now: Timestamp) -> Option<Work> {
-        let work = match action {
-            Action::RunSandbox { .. } => {
-                self.volumes_mounted = false;
-                Work::Sandbox
-            }
-            Action::MountVolumes => Work::Volumes,
-            Action::Start { container, .. } => {
-                let failed_at = match observed.current(container).map(|c| &c.state) {
-                    Some(State::Exited { finished_at, .. }) => Some(*finished_at),
-                    _ => None,
-                };
-                let memory = self.container_mut(container);
-                if let Some(failed_at) = failed_at {
-                    memory.crashes = Some(CrashBackoff::grow(memory.crashes, failed_at, now));
-                }
-                (memory.retry_at, memory.condemned, memory.stop) = (None, None, None);
-                Work::Start(container.clone())
-            }
-            Action::PreStop { container, id, .. } => {
-                self.set_stage(container, id, Stage::Hook);
-                Work::PreStop(id.clone())
-            }
-            Action::Stop { container, id, timeout, .. } => {
-                let nth = match self.stop_of(container, id).map(|stop| &stop.stage) {
-                    Some(Stage::Signalled { nth, .. } | Stage::Refused { nth, .. }) => nth + 1,
-                    _ => 0,
-                };
-                let kill_at = now.saturating_add(*timeout).unwrap_or(Timestamp::MAX);
-                self.set_stage(container, id, Stage::Signalled { kill_at, nth });
-                Work::Stop(id.clone(), nth)
-            }
-            Action::StopSandboxes(_) | Action::RemoveSandboxes(_) => Work::Cleanup,
-            Action::RemoveContainer(id) => Work::Remove(id.clone()),
-            Action::DeletePod => Work::Delete,
-            Action::Terminate(why) => {
-                if let Why::Ended(ended) = why {
-                    self.ended = Some(ended.clone());
-                }
-                self.terminate(why.clone(), after(now, grace_of(pod)));
-                return None;
-            }
-            Action::Note(note) => {
-                self.take_note(note, pod, observed);
-                return None;
-            }
-        };
-        self.busy.insert(work.clone());
-        Some(work)
-    }
-
-    fn take_note(&mut self, note: &Note, pod: &Pod, observed: &Observed) {
-        match note {
-            Note::Killing { container, id, deadline, .. } => {
-                let stop = Stop { id: id.clone(), deadline: *deadline, stage: Stage::Announced };
-                self.container_mut(container).stop = Some(stop);
-            }
-            Note::CrashLoop { container, delay } => {
-                let pod = format!("{}_{}({})", pod.metadata.name, pod.metadata.namespace, pod.metadata.uid);
-                let delay = go_duration(*delay);
-                let message = format!("back-off {delay} restarting failed container={container} pod={pod}");
-                let attempt = observed.latest(container).map(|latest| latest.attempt);
-                let memory = self.container_mut(container);
-                memory.crash_loop = attempt;
-                let reason = "CrashLoopBackOff".to_owned();
-                memory.waiting = Some(Failure { kind: FailureKind::Container, reason, message });
-            }
-            Note::PullBackOff { container, image } => {
-                let memory = self.container_mut(container);
-                memory.pull_error_until = None;
-                let why = memory.waiting.take().map(|failure| format!(": {}: {}", failure.reason, failure.message));
-                let message = format!("Back-off pulling image {image:?}{}", why.unwrap_or_default());
-                let reason = "ImagePullBackOff".to_owned();
-                memory.waiting = Some(Failure { kind: FailureKind::Pull, reason, message });
-            }
-        }
-    }
-
-    /// Takes note of how work ended.
-    pub fn finish(&mut self, work: &Work, result: Result<(), Failure>, pod: &Pod, observed: &Observed, now: Timestamp) {
-        self.busy.remove(work);
-        match (work, result) {
-            (Work::Sandbox | Work::Volumes, Err(failure)) => self.setback = Some((failure, after(now, RETRY))),
-            (Work::Sandbox, Ok(())) => self.setback = None,
-            (Work::Volumes, Ok(())) => (self.setback, self.volumes_mounted) = (None, true),
-            (Work::Start(name), Ok(())) => {
-                let memory = self.container_mut(name);
-                (memory.waiting, memory.pulls, memory.pull_error_until) = (None, None, None);
-            }
-            (Work::Start(name), Err(failure)) => self.start_failed(name, failure, pod, observed, now),
-            (Work::PreStop(id), _) => {
-                let hooked = self.containers.values_mut().filter_map(|memory| memory.stop.as_mut());
-                for stop in hooked.filter(|stop| stop.id == *id && stop.stage == Stage::Hook) {
-                    stop.stage = Stage::HookDone;
-                }
-            }
-            (Work::Delete, Ok(())) => self.deleted = true,
-            (Work::Cleanup | Work::Delete | Work::Remove(_), Err(_)) => self.cleanup_retry = Some(after(now, 1)),
-            (Work::Cleanup, Ok(())) => self.cleanup_retry = None,
-            (Work::Stop(id, nth), Err(_)) => {
-                let stops = self.containers.values_mut().filter_map(|memory| memory.stop.as_mut());
-                for stop in stops.filter(|stop| stop.id == *id) {
-                    stop.stage = Stage::Refused { retry_at: after(now, 1), nth: *nth };
-                }
-            }
-            (Work::Stop(..) | Work::Remove(_), Ok(())) => {}
-        }
-    }
-
-    fn start_failed(&mut self, name: &str, failure: Failure, pod: &Pod, observed: &Observed, now: Timestamp) {
-        let running = observed.current(name).filter(|container| container.is_running()).map(|c| c.id.clone());
-        let memory = self.container_mut(name);
-        match failure.kind {
-            FailureKind::Pull => {
-                let backoff = CrashBackoff::grow(memory.pulls, now, now);
-                memory.pulls = Some(backoff);
-                memory.retry_at = now.saturating_add(backoff.delay()).ok();
-                memory.pull_error_until = Some(after(now, PULL_ERROR_SHOWN));
-            }
-            FailureKind::Setup => memory.retry_at = Some(after(now, RETRY)),
-            FailureKind::Container => {
-                if let Some(id) = running {
-                    let message = format!("{} failed; the container is stopped", failure.reason);
-                    memory.condemned = Some(Condemned { id, message, grace: grace_of(pod) });
-                }
-            }
-        }
-        memory.waiting = Some(failure);
     }
 
     /// What is known of a container.
@@ -329,12 +249,17 @@ impl Memory {
         self.containers.get_mut(name).expect("inserted above if it was missing")
     }
 
+    /// Whether the newest attempt at a container was stopped although the pod stays, and no other has begun since.
+    pub fn has_stopped(&self, name: &str) -> bool {
+        self.container(name).stop.is_some()
+    }
+
     /// The stop under way of the container with this id.
     pub(super) fn stop_of(&self, name: &str, id: &str) -> Option<&Stop> {
         self.container(name).stop.as_ref().filter(|stop| stop.id == id)
     }
 
-    fn set_stage(&mut self, name: &str, id: &str, stage: Stage) {
+    pub(super) fn set_stage(&mut self, name: &str, id: &str, stage: Stage) {
         if let Some(stop) = self.container_mut(name).stop.as_mut().filter(|stop| stop.id == id) {
             stop.stage = stage;
         }
@@ -359,10 +284,4 @@ pub(super) fn grace_of(pod: &Pod) -> i64 {
 /// Time from `from` until `to`, at least zero.
 pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from).max(SignedDuration::ZERO)).unwrap_or_default()
-}
-
-/// A delay as Go prints it: `10s`, `1m20s`, `5m0s`.
-fn go_duration(delay: Duration) -> String {
-    let seconds = delay.as_secs();
-    if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) }
 }

@@ -24,26 +24,34 @@
 
 mod action;
 pub mod admission;
+pub mod critical;
 mod memory;
 mod observed;
 pub mod probes;
+mod progress;
 mod restart;
+mod sandbox;
 mod slot;
 mod start;
 mod status;
 mod terminate;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use api::core::v1::{Pod, PodStatus};
 use jiff::{SignedDuration, Timestamp};
 
 pub use action::{Action, Failure, FailureKind, Note, Work};
-pub use memory::{Ended, Memory, Termination, Why};
+pub use memory::{Ended, Eviction, Memory, Termination, Why};
 pub use observed::{Container, Observed, Sandbox, State};
 pub use restart::CrashBackoff;
 pub use slot::{Role, Slot, slot_of, slots};
+pub use trouble::{Trouble, trouble};
 
 /// What is the same for all pods of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +59,32 @@ pub struct NodeFacts {
     /// The node's own address.
     pub host_ip: String,
     /// The scheme of container ids.
-    pub runtime_name: String,
+    pub runtime_name: RuntimeName,
+    /// Whether another image of an init container restarts the pod's start-up (SCENARIOS I7).
+    pub init_image_restarts: bool,
+}
+
+/// What a runtime calls itself, as soon as it has answered for the first time: before that there are no containers to name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeName(Arc<OnceLock<String>>);
+
+impl RuntimeName {
+    /// Keeps the first name that is told.
+    pub fn learn(&self, name: &str) {
+        self.0.get_or_init(|| name.to_owned());
+    }
+}
+
+impl From<&str> for RuntimeName {
+    fn from(name: &str) -> Self {
+        Self(Arc::new(OnceLock::from(name.to_owned())))
+    }
+}
+
+impl fmt::Display for RuntimeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get().map(String::as_str).unwrap_or_default())
+    }
 }
 
 /// All that a step depends on.
@@ -84,11 +117,12 @@ pub struct Step {
 
 /// Decides what comes next for a pod.
 pub fn step(input: &Input<'_>) -> Step {
-    let mut step = Step { status: status::pod_status(input), ..Step::default() };
+    let status::Report { status, over } = status::report(input);
+    let mut step = Step { status, ..Step::default() };
     if input.memory.termination.is_some() {
         terminate::plan(input, &mut step);
     } else {
-        start::plan(input, &mut step);
+        start::plan(input, &mut step, over);
     }
     step
 }

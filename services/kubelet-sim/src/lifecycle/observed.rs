@@ -152,6 +152,11 @@ impl Container {
         matches!(self.state, State::Running(_))
     }
 
+    /// Whether it was made from another image than is wanted now. A runtime that does not remember what was asked for cannot tell.
+    pub fn has_other_image(&self, wanted: &api::core::v1::Container) -> bool {
+        !self.wanted_image.is_empty() && self.wanted_image != wanted.image
+    }
+
     /// How it ended, if it has.
     pub fn exit_code(&self) -> Option<i32> {
         match self.state {

@@ -10,10 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::memory::{Condemned, Memory, grace_of};
 use super::observed::{Container, Observed, State};
-use super::slot::{Role, Slot, slots};
+use super::slot::{Role, Slot, slot_of, slots};
 
-/// From a container's start (and the probe's initial delay) to its first probe: a server that has just been started may bind its port.
-const FIRST: SignedDuration = SignedDuration::from_millis(100);
+/// From a container's start to its first readiness probe: Kubernetes' kubelet takes a moment to notice that it runs.
+const NOTICED: SignedDuration = SignedDuration::from_millis(100);
+/// How often a probe runs that does not say.
+const PERIOD: i32 = 10;
 
 /// The three probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +57,8 @@ pub(super) struct ProbeMemory {
     id: String,
     /// Whether the startup probe has passed.
     started: bool,
+    /// When it did.
+    started_at: Option<Timestamp>,
     /// Whether the readiness probe passes.
     ready: bool,
     rows: [Row; 3],
@@ -65,6 +69,8 @@ pub(super) struct ProbeMemory {
 struct Row {
     passed: bool,
     length: i32,
+    /// Since when.
+    since: Timestamp,
     next: Option<Timestamp>,
     running: bool,
 }
@@ -134,14 +140,21 @@ pub fn due(pod: &Pod, observed: &Observed, memory: &Memory, now: Timestamp) -> (
                 ProbeKind::Liveness | ProbeKind::Readiness => started,
             };
             // Once the pod is to end, only whether it still serves is of interest.
-            if !wanted || (memory.termination.is_some() && kind != ProbeKind::Readiness) {
+            let to_go = memory.termination.is_some() || is_condemned(memory, container);
+            if !wanted || (to_go && kind != ProbeKind::Readiness) {
                 continue;
             }
             let row = known.map(|known| known.rows[kind as usize]).unwrap_or_default();
             if row.running {
                 continue;
             }
-            let at = row.next.unwrap_or_else(|| first(started_at, probe));
+            let at = row.next.unwrap_or_else(|| {
+                let from = match kind {
+                    ProbeKind::Readiness => known.and_then(|known| known.started_at).unwrap_or(started_at) + NOTICED,
+                    ProbeKind::Startup | ProbeKind::Liveness => memory.probing_since,
+                };
+                first(from, started_at, probe)
+            });
             if at <= now {
                 found.push(Due { container: container.name.clone(), id: container.id.clone(), kind });
             } else {
@@ -152,9 +165,38 @@ pub fn due(pod: &Pod, observed: &Observed, memory: &Memory, now: Timestamp) -> (
     (found, next)
 }
 
-fn first(started_at: Timestamp, probe: &Probe) -> Timestamp {
-    let delay = SignedDuration::from_secs(probe.initial_delay_seconds.max(0).into()) + FIRST;
-    started_at.saturating_add(delay).unwrap_or(Timestamp::MAX)
+fn is_condemned(memory: &Memory, container: &Container) -> bool {
+    memory.container(&container.name).condemned.as_ref().is_some_and(|condemned| condemned.id == container.id)
+}
+
+/// The first run of a probe: the first of its ticks at which the container runs and the initial delay is over.
+///
+/// As in Kubernetes a probe ticks every period, from the moment in which the kubelet took the pod on; readiness from the
+/// moment in which the container was seen running, or passed its startup probe, so that it becomes ready without delay.
+fn first(from: Timestamp, started_at: Timestamp, probe: &Probe) -> Timestamp {
+    let delay = SignedDuration::from_secs(probe.initial_delay_seconds.max(0).into());
+    let earliest = started_at.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    let missing = earliest.duration_since(from).as_nanos().max(0);
+    let period = period(probe);
+    let ticks = missing.div_euclid(period.as_nanos()) + i128::from(missing % period.as_nanos() > 0);
+    let wait = i64::try_from(ticks)
+        .ok()
+        .and_then(|ticks| Some(SignedDuration::from_secs(period.as_secs().checked_mul(ticks)?)));
+    wait.and_then(|wait| from.saturating_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}
+
+fn period(probe: &Probe) -> SignedDuration {
+    SignedDuration::from_secs(if probe.period_seconds > 0 { probe.period_seconds } else { PERIOD }.into())
+}
+
+/// Whether a probe has said once of this very container that all is well, also to an earlier process.
+pub fn has_passed(memory: &Memory, due: &Due) -> bool {
+    let known = memory.container(&due.container).probes.of(&due.id);
+    known.is_some_and(|known| match due.kind {
+        ProbeKind::Startup => known.started,
+        ProbeKind::Readiness => known.ready,
+        ProbeKind::Liveness => true,
+    })
 }
 
 /// How long one run of a probe may take.
@@ -169,8 +211,7 @@ impl Memory {
         if known.id != due.id {
             known.adopt(&due.id, false, false);
         }
-        let period =
-            SignedDuration::from_secs(i64::from(if probe.period_seconds > 0 { probe.period_seconds } else { 10 }));
+        let period = period(probe);
         let row = &mut known.rows[due.kind as usize];
         // In step with the first run rather than with the moment at which this one was noticed.
         let planned = row.next.filter(|planned| now.duration_since(*planned) < period).unwrap_or(now);
@@ -179,7 +220,7 @@ impl Memory {
     }
 
     /// Takes note of a probe's result; `None`: it could not be run, which says nothing.
-    pub fn probed(&mut self, pod: &Pod, due: &Due, probe: &Probe, passed: Option<bool>) -> Verdict {
+    pub fn probed(&mut self, pod: &Pod, due: &Due, probe: &Probe, passed: Option<bool>, now: Timestamp) -> Verdict {
         let known = &mut self.container_mut(&due.container).probes;
         if known.id != due.id {
             return Verdict::Same;
@@ -188,6 +229,10 @@ impl Memory {
         row.running = false;
         let Some(passed) = passed else { return Verdict::Same };
         row.length = if row.passed == passed { row.length.saturating_add(1) } else { 1 };
+        if row.length == 1 {
+            row.since = now;
+        }
+        let since = row.since;
         row.passed = passed;
         let threshold = if passed { probe.success_threshold } else { probe.failure_threshold };
         let default = if passed { 1 } else { 3 };
@@ -195,15 +240,24 @@ impl Memory {
             return Verdict::Same;
         }
         match (due.kind, passed) {
-            (ProbeKind::Startup, true) => changed(&mut known.started, true),
+            (ProbeKind::Startup, true) => {
+                known.started_at.get_or_insert(now);
+                changed(&mut known.started, true)
+            }
             (ProbeKind::Readiness, passed) => changed(&mut known.ready, passed),
             (ProbeKind::Liveness, true) => Verdict::Same,
             (ProbeKind::Startup | ProbeKind::Liveness, false) => {
                 let kind = due.kind.title().to_lowercase();
-                let message = format!("Container {} failed {kind} probe, will be restarted", due.container);
+                let name = &due.container;
+                let is_main = slot_of(&pod.spec, name).is_some_and(|slot| slot.role == Role::Main);
+                let message = match is_main {
+                    true => format!("Container {name} failed {kind} probe, will be restarted"),
+                    false => format!("Init container {name} failed {kind} probe"),
+                };
                 // A probe may allow less time, or more, than the pod.
                 let grace = probe.termination_grace_period_seconds.unwrap_or_else(|| grace_of(pod));
-                let condemned = Condemned { id: due.id.clone(), message, grace };
+                let reason = if due.kind == ProbeKind::Startup { "StartupProbe" } else { "LivenessProbe" };
+                let condemned = Condemned { id: due.id.clone(), reason, message, grace, since };
                 let memory = self.container_mut(&due.container);
                 if memory.condemned.as_ref().is_some_and(|known| known.id == due.id) {
                     return Verdict::Same;

@@ -4,15 +4,21 @@ use super::action::{Action, Note};
 use super::memory::{ContainerMemory, Ended, Why, grace_of};
 use super::observed::{Container, State};
 use super::probes::is_started;
+use super::progress::ERROR_SHOWN;
 use super::restart::CrashBackoff;
 use super::slot::{Role, Slot, init_slots, main_slots};
 use super::status::next_attempt;
-use super::{Input, Step, after, terminate};
+use super::{Input, Step, after, sandbox, terminate};
+
+/// How often, in seconds, a back-off is told while it lasts: as often as a kubelet looks at a pod of which it hears nothing.
+const TOLD_EVERY: i64 = 60;
 
 /// What is to be done for a pod that is not to end.
-pub(super) fn plan(input: &Input<'_>, step: &mut Step) {
-    let Input { pod, observed, memory, now, .. } = *input;
-    if memory.ended.is_some() || matches!(step.status.phase.as_str(), "Succeeded" | "Failed") {
+///
+/// `over`: its containers, or the kubelet, have decided that it is done, whatever is reported yet.
+pub(super) fn plan(input: &Input<'_>, step: &mut Step, over: bool) {
+    let Input { pod, memory, now, .. } = *input;
+    if over {
         return finish(input, step);
     }
     if let Some(deadline) = deadline(input) {
@@ -36,9 +42,8 @@ pub(super) fn plan(input: &Input<'_>, step: &mut Step) {
     {
         return step.wake(*retry_at);
     }
-    if observed.sandbox().is_none() {
-        let attempt = observed.sandboxes.first().map_or(0, |lost| lost.attempt + 1);
-        return step.actions.push(Action::RunSandbox { attempt });
+    if !sandbox::plan(input, step) {
+        return;
     }
     if !memory.volumes_mounted {
         return step.actions.push(Action::MountVolumes);
@@ -65,11 +70,13 @@ fn main_is_over(input: &Input<'_>) -> bool {
     let sidecar_lives = init_slots(spec)
         .filter(|slot| slot.role == Role::Sidecar)
         .any(|slot| input.observed.current(&slot.spec.name).is_some_and(Container::is_running));
-    sidecar_lives
-        && main_slots(spec).all(|slot| {
-            let ended = input.observed.current(&slot.spec.name).and_then(Container::exit_code);
-            ended.is_some_and(|code| !slot.restarts(spec, code))
-        })
+    sidecar_lives && main_slots(spec).all(|slot| is_done(input, &slot))
+}
+
+/// Whether a container has ended for good, in this sandbox or in an earlier one.
+fn is_done(input: &Input<'_>, slot: &Slot<'_>) -> bool {
+    let ended = input.observed.latest(&slot.spec.name).and_then(Container::exit_code);
+    ended.is_some_and(|code| !slot.restarts(&input.pod.spec, code))
 }
 
 /// Goes through the init containers in order; true once the others may start.
@@ -102,28 +109,35 @@ fn init(input: &Input<'_>, step: &mut Step) -> bool {
 
 /// Starts a container if it should run and does not. True: it is being started, so nothing else may be for now.
 fn start(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>) -> bool {
-    let Input { pod, observed, memory, now, .. } = *input;
+    let Input { observed, memory, now, .. } = *input;
     let name = &slot.spec.name;
     let known = memory.container(name);
+    // What was done before the sandbox was lost is not done again, except for init containers.
+    if slot.role == Role::Main && is_done(input, slot) {
+        return false;
+    }
     let go = Action::Start { container: name.clone(), attempt: next_attempt(input, name) };
     match observed.current(name).map(|container| (&container.state, container)) {
         Some((State::Running(_), _)) => return false,
-        Some((State::Exited { finished_at, code, .. }, container)) => {
-            if !slot.restarts(&pod.spec, *code) {
-                return false;
-            }
+        Some((State::Exited { code, .. }, _)) if !slot.restarts(&input.pod.spec, *code) => return false,
+        Some((State::Exited { finished_at, .. }, container)) if !container.has_other_image(slot.spec) => {
             if let Some((until, delay)) = CrashBackoff::wait(known.crashes, *finished_at)
                 && until > now
             {
-                if known.crash_loop != Some(container.attempt) {
-                    step.actions.push(Action::Note(Note::CrashLoop { container: name.clone(), delay }));
+                // A start that failed (RunContainerError, PostStartHookError) says so for a while.
+                let told_at = if known.waiting.is_some() { after(*finished_at, ERROR_SHOWN) } else { now };
+                let again = known.crash_loop == Some(container.attempt);
+                if told_at > now {
+                    step.wake(told_at);
+                } else if !again || is_to_be_told(known, step, now) {
+                    step.actions.push(Action::Note(Note::CrashLoop { container: name.clone(), delay, again }));
                 }
                 step.wake(until);
                 return false;
             }
         }
-        // What was created and never started is left behind: a start that was given up half-way.
-        Some((State::Created, _)) | None => {}
+        // What was created and never started is left behind: a start that was given up half-way. Another image does not wait.
+        Some((State::Created | State::Exited { .. }, _)) | None => {}
     }
     if waits_for_image(known, slot, step, now) {
         return false;
@@ -136,15 +150,30 @@ fn start(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>) -> bool {
 fn waits_for_image(known: &ContainerMemory, slot: &Slot<'_>, step: &mut Step, now: jiff::Timestamp) -> bool {
     let Some(retry_at) = known.retry_at.filter(|retry_at| *retry_at > now) else { return false };
     step.wake(retry_at);
-    if let Some(shown_until) = known.pull_error_until {
-        if shown_until <= now {
-            let (container, image) = (slot.spec.name.clone(), slot.spec.image.clone());
-            step.actions.push(Action::Note(Note::PullBackOff { container, image }));
-        } else {
+    let again = known.pull_error_until.is_none();
+    let tell = match known.pull_error_until {
+        Some(shown_until) if shown_until > now => {
             step.wake(shown_until);
+            false
         }
+        Some(_) => true,
+        None => is_to_be_told(known, step, now),
+    };
+    if tell {
+        let (container, image) = (slot.spec.name.clone(), slot.spec.image.clone());
+        step.actions.push(Action::Note(Note::PullBackOff { container, image, again }));
     }
     true
+}
+
+/// Whether a back-off that was told is to be told again, now or later. What failed without a back-off has not been told.
+fn is_to_be_told(known: &ContainerMemory, step: &mut Step, now: jiff::Timestamp) -> bool {
+    let Some(told) = known.back_off_told else { return false };
+    let due = after(told, TOLD_EVERY);
+    if due > now {
+        step.wake(due);
+    }
+    due <= now
 }
 
 /// Stops containers that must go although the pod stays: unhealthy ones, and those whose image has changed.
@@ -157,8 +186,11 @@ fn condemned(input: &Input<'_>, step: &mut Step) {
         let sentence = known.condemned.as_ref().filter(|condemned| condemned.id == container.id);
         let (message, grace) = match sentence {
             Some(condemned) => (condemned.message.clone(), condemned.grace),
-            None if slot.role != Role::Init && container.wanted_image != slot.spec.image => {
+            None if slot.role == Role::Main && container.has_other_image(slot.spec) => {
                 (format!("Container {name} definition changed, will be restarted"), grace_of(pod))
+            }
+            None if slot.role == Role::Sidecar && container.has_other_image(slot.spec) => {
+                (format!("Init container {name} definition changed"), grace_of(pod))
             }
             None => continue,
         };

@@ -79,6 +79,9 @@ fn is_its_turn(input: &Input<'_>, slot: &Slot<'_>, living: &[&Container]) -> boo
 pub(super) fn stop(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>, container: &Container, order: &Order) {
     let Input { memory, now, .. } = *input;
     let Some(stop) = memory.stop_of(&container.name, &container.id) else {
+        if let Some(retry_at) = memory.container(&container.name).stop_retry.filter(|retry_at| *retry_at > now) {
+            return step.wake(retry_at);
+        }
         let (container, id) = (container.name.clone(), container.id.clone());
         let note = Note::Killing { container, id, message: order.message.clone(), deadline: order.deadline };
         return step.actions.push(Action::Note(note));
@@ -101,8 +104,6 @@ pub(super) fn stop(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>, containe
         Stage::Hook => step.wake(deadline),
         Stage::Announced | Stage::HookDone if order.turn || deadline <= now => step.actions.push(signal(left, false)),
         Stage::Announced | Stage::HookDone => step.wake(deadline),
-        Stage::Refused { retry_at, .. } if *retry_at <= now => step.actions.push(signal(left, false)),
-        Stage::Refused { retry_at, .. } => step.wake(*retry_at),
         // A shorter grace period arrived. Whole seconds and the least time blur the comparison by a second.
         Stage::Signalled { kill_at, .. } => {
             let sooner = left.max(LEAST) + Duration::from_secs(1);

@@ -1,8 +1,15 @@
 //! From a pod's spec to what CRI asks for.
 
-use api::core::v1::{Container, Pod, SecurityContext};
+mod resources;
+mod security;
 
-use super::env::expand;
+use std::path::{Path, PathBuf};
+
+use api::core::v1::{Container, Pod};
+
+use super::NodeContext;
+use super::env::{expand, value_of};
+use super::names::{kernel_name, resolver};
 use crate::cri;
 use crate::lifecycle::Slot;
 use crate::runtime::CONTAINER_NAME;
@@ -11,8 +18,14 @@ const POD_NAME: &str = "io.kubernetes.pod.name";
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
 const POD_UID: &str = "io.kubernetes.pod.uid";
 
-/// A pod's sandbox.
-pub(super) fn sandbox(pod: &Pod, attempt: u32) -> cri::PodSandboxConfig {
+/// Where the containers of a pod are logged: `<namespace>_<name>_<uid>`, the names that Kubernetes' log collectors know.
+fn log_directory(root: &Path, pod: &Pod) -> PathBuf {
+    let meta = &pod.metadata;
+    root.join("logs").join(format!("{}_{}_{}", meta.namespace, meta.name, meta.uid))
+}
+
+/// A pod's sandbox. The error says why it cannot be made.
+pub(super) fn sandbox(context: &NodeContext, pod: &Pod, attempt: u32) -> Result<cri::PodSandboxConfig, String> {
     let meta = &pod.metadata;
     let metadata = cri::PodSandboxMetadata {
         name: meta.name.clone(),
@@ -22,16 +35,18 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32) -> cri::PodSandboxConfig {
     };
     let mut labels = meta.labels.clone();
     labels.extend(identity(pod));
-    cri::PodSandboxConfig {
+    // A pod in the machine's network has the machine's name.
+    let hostname = if pod.spec.host_network { String::new() } else { kernel_name(pod, &context.dns.cluster_domain)? };
+    Ok(cri::PodSandboxConfig {
         metadata: Some(metadata),
-        hostname: if pod.spec.hostname.is_empty() { meta.name.clone() } else { pod.spec.hostname.clone() },
-        log_directory: format!("/var/log/pods/{}_{}_{}", meta.namespace, meta.name, meta.uid),
-        dns_config: dns(pod),
+        hostname,
+        log_directory: log_directory(&context.root_dir, pod).display().to_string(),
+        dns_config: Some(resolver(pod, &context.dns)),
         port_mappings: pod.spec.containers.iter().flat_map(ports).collect(),
         labels,
         annotations: meta.annotations.clone(),
         linux: Some(linux_sandbox(pod)),
-    }
+    })
 }
 
 /// The image of a container, asked for on behalf of a pod.
@@ -46,16 +61,18 @@ pub(super) fn image(pod: &Pod, container: &Container, image: &str) -> cri::Image
     }
 }
 
-/// One attempt at a container, with its environment and the image's id.
+/// One attempt at a container, with the image's id, its environment and its mounts.
 pub(super) fn container(
+    context: &NodeContext,
     pod: &Pod,
     slot: &Slot<'_>,
     attempt: u32,
     image_id: &str,
     env: &[(String, String)],
+    mounts: Vec<cri::Mount>,
 ) -> cri::ContainerConfig {
     let spec = slot.spec;
-    let expanded = |words: &[String]| words.iter().map(|word| expand(word, env)).collect();
+    let expanded = |words: &[String]| words.iter().map(|word| expand(word, |name| value_of(env, name))).collect();
     let mut labels: std::collections::BTreeMap<_, _> = identity(pod).into_iter().collect();
     labels.insert(CONTAINER_NAME.to_owned(), spec.name.clone());
     let annotations = [
@@ -70,7 +87,7 @@ pub(super) fn container(
         args: expanded(&spec.args),
         working_dir: spec.working_dir.clone(),
         envs: env.iter().map(|(key, value)| cri::KeyValue { key: key.clone(), value: value.clone() }).collect(),
-        mounts: mounts(pod, spec),
+        mounts,
         devices: Vec::new(),
         labels,
         annotations: annotations.into(),
@@ -78,7 +95,10 @@ pub(super) fn container(
         stdin: spec.stdin,
         stdin_once: spec.stdin_once,
         tty: spec.tty,
-        linux: Some(linux_container(pod, spec)),
+        linux: Some(cri::LinuxContainerConfig {
+            resources: Some(resources::of_container(pod, spec, context.memory_capacity())),
+            security_context: Some(security::of_container(pod, spec, &context.root_dir)),
+        }),
         stop_signal: stop_signal(spec).into(),
     }
 }
@@ -90,20 +110,6 @@ fn identity(pod: &Pod) -> [(String, String); 3] {
         (POD_NAMESPACE.to_owned(), meta.namespace.clone()),
         (POD_UID.to_owned(), meta.uid.clone()),
     ]
-}
-
-/// What the pod asks for itself; the cluster's DNS server is added where there is one.
-fn dns(pod: &Pod) -> Option<cri::DnsConfig> {
-    pod.spec.dns_config.as_ref().map(|dns| cri::DnsConfig {
-        servers: dns.nameservers.clone(),
-        searches: dns.searches.clone(),
-        options: (dns.options.iter())
-            .map(|option| match &option.value {
-                Some(value) => format!("{}:{value}", option.name),
-                None => option.name.clone(),
-            })
-            .collect(),
-    })
 }
 
 fn ports(container: &Container) -> impl Iterator<Item = cri::PortMapping> + '_ {
@@ -120,87 +126,14 @@ fn ports(container: &Container) -> impl Iterator<Item = cri::PortMapping> + '_ {
     })
 }
 
-fn namespaces(pod: &Pod) -> cri::NamespaceOption {
-    let mode = |host: bool, otherwise: cri::NamespaceMode| if host { cri::NamespaceMode::Node } else { otherwise };
-    let shared = pod.spec.share_process_namespace == Some(true);
-    let own_pid = if shared { cri::NamespaceMode::Pod } else { cri::NamespaceMode::Container };
-    cri::NamespaceOption {
-        network: mode(pod.spec.host_network, cri::NamespaceMode::Pod).into(),
-        pid: mode(pod.spec.host_pid, own_pid).into(),
-        ipc: mode(pod.spec.host_ipc, cri::NamespaceMode::Pod).into(),
-        ..Default::default()
-    }
-}
-
 fn linux_sandbox(pod: &Pod) -> cri::LinuxPodSandboxConfig {
-    let context = pod.spec.security_context.clone().unwrap_or_default();
-    let number = |value: Option<i64>| value.map(|value| cri::Int64Value { value });
-    let security_context = cri::LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces(pod)),
-        run_as_user: number(context.run_as_user),
-        run_as_group: number(context.run_as_group),
-        supplemental_groups: context.supplemental_groups.iter().copied().chain(context.fs_group).collect(),
-        ..Default::default()
-    };
+    let sysctls = pod.spec.security_context.iter().flat_map(|context| &context.sysctls);
     cri::LinuxPodSandboxConfig {
-        cgroup_parent: format!("/kubepods/pod{}", pod.metadata.uid),
-        security_context: Some(security_context),
-        sysctls: context.sysctls.iter().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
+        cgroup_parent: resources::cgroup_parent(pod),
+        security_context: Some(security::of_sandbox(pod)),
+        sysctls: sysctls.map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
         ..Default::default()
     }
-}
-
-fn linux_container(pod: &Pod, container: &Container) -> cri::LinuxContainerConfig {
-    let amount = |list: &std::collections::BTreeMap<String, api::resource::Quantity>, name: &str| {
-        list.get(name).map(|quantity| quantity.amount_or_zero())
-    };
-    let resources = &container.resources;
-    let limit = amount(&resources.limits, "cpu").map_or(0, |amount| amount.milli_value());
-    let request = amount(&resources.requests, "cpu").map_or(limit, |amount| amount.milli_value());
-    // The kernel's units: 1024 shares for a CPU, and microseconds of CPU time in a period of 100 ms.
-    const PERIOD: i64 = 100_000;
-    let resources = cri::LinuxContainerResources {
-        cpu_period: if limit > 0 { PERIOD } else { 0 },
-        cpu_quota: limit * PERIOD / 1_000,
-        cpu_shares: (request * 1_024 / 1_000).max(2),
-        memory_limit_in_bytes: amount(&resources.limits, "memory").map_or(0, |amount| amount.value()),
-        ..Default::default()
-    };
-    cri::LinuxContainerConfig { resources: Some(resources), security_context: Some(security(pod, container)) }
-}
-
-/// A container's security context, completed by its pod's.
-fn security(pod: &Pod, container: &Container) -> cri::LinuxContainerSecurityContext {
-    let of_pod = pod.spec.security_context.clone().unwrap_or_default();
-    let own: SecurityContext = container.security_context.clone().unwrap_or_default();
-    let number = |value: Option<i64>| value.map(|value| cri::Int64Value { value });
-    let capabilities = own.capabilities.map(|capabilities| cri::Capability {
-        add_capabilities: capabilities.add,
-        drop_capabilities: capabilities.drop,
-        ..Default::default()
-    });
-    cri::LinuxContainerSecurityContext {
-        capabilities,
-        privileged: own.privileged == Some(true),
-        namespace_options: Some(namespaces(pod)),
-        run_as_user: number(own.run_as_user.or(of_pod.run_as_user)),
-        run_as_group: number(own.run_as_group.or(of_pod.run_as_group)),
-        readonly_rootfs: own.read_only_root_filesystem == Some(true),
-        supplemental_groups: of_pod.supplemental_groups.into_iter().chain(of_pod.fs_group).collect(),
-        no_new_privs: own.allow_privilege_escalation == Some(false),
-        ..Default::default()
-    }
-}
-
-fn mounts(pod: &Pod, container: &Container) -> Vec<cri::Mount> {
-    let volumes = format!("/var/lib/kubelet/pods/{}/volumes", pod.metadata.uid);
-    let mount = |mount: &api::core::v1::VolumeMount| cri::Mount {
-        container_path: mount.mount_path.clone(),
-        host_path: format!("{volumes}/{}", mount.name),
-        readonly: mount.read_only,
-        ..Default::default()
-    };
-    container.volume_mounts.iter().map(mount).collect()
 }
 
 fn stop_signal(container: &Container) -> cri::Signal {

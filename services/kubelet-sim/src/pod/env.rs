@@ -1,21 +1,31 @@
-//! A container's environment: literal values, fields of the pod, config maps and secrets, and `$(NAME)` in all of them.
+//! A container's environment: literal values, fields of the pod, config maps and secrets, `$(NAME)` in all of them, and services.
 //!
-//! Variables that describe services (`enableServiceLinks`) are not made.
+//! Every name that a config map or secret may have is a valid name of a variable (Kubernetes 1.34), so none is skipped.
+
+mod services;
 
 use std::collections::BTreeMap;
 
-use api::core::v1::{Container, EnvVarSource, ObjectFieldSelector, Pod, ResourceFieldSelector};
-use api::quantity::Amount;
+use api::core::v1::{Container, EnvVarSource, Pod};
 
 use super::PodApi;
+use super::downward::{self, Surroundings};
+use crate::static_pods::is_static;
 
-/// Works out the environment, in the order of definition. The error is what `CreateContainerConfigError` shows.
+/// Works out the environment: what the spec says in the order of definition, then what describes services. The error is what
+/// `CreateContainerConfigError` shows.
 pub(super) async fn environment(
     api: &dyn PodApi,
     pod: &Pod,
     container: &Container,
-    addresses: &Addresses<'_>,
+    around: Surroundings<'_>,
 ) -> Result<Vec<(String, String)>, String> {
+    let services = match api.services(&pod.metadata.namespace) {
+        Some(services) => services::variables(pod, &services),
+        // A static pod may be what makes the apiserver answer.
+        None if is_static(pod) => BTreeMap::new(),
+        None => return Err("services have not yet been read at least once, cannot construct envvars".to_owned()),
+    };
     let mut env: Vec<(String, String)> = Vec::new();
     for source in &container.env_from {
         let mut take = |values: BTreeMap<String, String>| {
@@ -32,20 +42,22 @@ pub(super) async fn environment(
     }
     for variable in &container.env {
         let value = match &variable.value_from {
-            None => Some(expand(&variable.value, &env)),
-            Some(source) => value_from(api, pod, container, addresses, source).await?,
+            Some(source) if variable.value.is_empty() => value_from(api, pod, container, around, source).await?,
+            _ => Some(expand(&variable.value, |name| {
+                let known = env.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                known.or_else(|| services.get(name)).cloned()
+            })),
         };
         if let Some(value) = value {
             set(&mut env, variable.name.clone(), value);
         }
     }
+    for (name, value) in services {
+        if !env.iter().any(|(known, _)| *known == name) {
+            env.push((name, value));
+        }
+    }
     Ok(env)
-}
-
-/// What of the environment is only known on the node.
-pub(super) struct Addresses<'a> {
-    pub(super) pod_ip: &'a str,
-    pub(super) host_ip: &'a str,
 }
 
 fn set(env: &mut Vec<(String, String)>, name: String, value: String) {
@@ -59,14 +71,14 @@ async fn value_from(
     api: &dyn PodApi,
     pod: &Pod,
     container: &Container,
-    addresses: &Addresses<'_>,
+    around: Surroundings<'_>,
     source: &EnvVarSource,
 ) -> Result<Option<String>, String> {
     if let Some(selector) = &source.field_ref {
-        return field(pod, addresses, selector).map(Some);
+        return downward::field(pod, around, selector).map(Some);
     }
     if let Some(selector) = &source.resource_field_ref {
-        return resource(pod, container, selector).map(Some);
+        return downward::resource(pod, Some(container), around, selector).map(Some);
     }
     let (kind, name, key, optional, values) = if let Some(wanted) = &source.config_map_key_ref {
         let name = &wanted.local_object_reference.name;
@@ -117,55 +129,8 @@ async fn secret(
     }
 }
 
-/// The downward API's fields.
-fn field(pod: &Pod, addresses: &Addresses<'_>, selector: &ObjectFieldSelector) -> Result<String, String> {
-    let meta = &pod.metadata;
-    let path = selector.field_path.as_str();
-    let subscript = |of: &str, map: &BTreeMap<String, String>| {
-        let key = path.strip_prefix(of)?.strip_prefix("['")?.strip_suffix("']")?;
-        Some(map.get(key).cloned().unwrap_or_default())
-    };
-    Ok(match path {
-        "metadata.name" => meta.name.clone(),
-        "metadata.namespace" => meta.namespace.clone(),
-        "metadata.uid" => meta.uid.clone(),
-        "spec.nodeName" => pod.spec.node_name.clone(),
-        "spec.serviceAccountName" => pod.spec.service_account_name.clone(),
-        "status.hostIP" | "status.hostIPs" => addresses.host_ip.to_owned(),
-        "status.podIP" | "status.podIPs" => addresses.pod_ip.to_owned(),
-        _ => subscript("metadata.labels", &meta.labels)
-            .or_else(|| subscript("metadata.annotations", &meta.annotations))
-            .ok_or_else(|| format!("unsupported fieldPath: {path}"))?,
-    })
-}
-
-/// A container's own requests and limits, in units of the divisor.
-fn resource(pod: &Pod, own: &Container, selector: &ResourceFieldSelector) -> Result<String, String> {
-    let named = |name: &str| pod.spec.containers.iter().chain(&pod.spec.init_containers).find(|c| c.name == name);
-    let container = match selector.container_name.as_str() {
-        "" => own,
-        name => named(name).ok_or_else(|| format!("container {name} not found"))?,
-    };
-    let (list, resource) = selector.resource.split_once('.').unwrap_or_default();
-    let list = match list {
-        "limits" => &container.resources.limits,
-        "requests" => &container.resources.requests,
-        _ => return Err(format!("unsupported container resource: {}", selector.resource)),
-    };
-    let amount = list.get(resource).map(|quantity| quantity.amount_or_zero()).unwrap_or(Amount::ZERO);
-    let divisor = Some(selector.divisor.amount_or_zero()).filter(|amount| !amount.is_zero());
-    let (amount, divisor) = if resource == "cpu" {
-        (amount.milli_value(), divisor.map_or(1_000, |divisor| divisor.milli_value()))
-    } else {
-        (amount.value(), divisor.map_or(1, |divisor| divisor.value()))
-    };
-    // Rounded up, as Kubernetes does.
-    let whole = amount / divisor.max(1) + i64::from(amount % divisor.max(1) > 0);
-    Ok(whole.to_string())
-}
-
-/// Replaces `$(NAME)` by the value of a variable that is known already; `$$` is a dollar sign. What is unknown stays.
-pub(super) fn expand(text: &str, env: &[(String, String)]) -> String {
+/// Replaces `$(NAME)` by what `value` answers; `$$` is a dollar sign. What is unknown stays.
+pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Option<String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -175,10 +140,7 @@ pub(super) fn expand(text: &str, env: &[(String, String)]) -> String {
             expanded.push('$');
             rest = after;
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-            match env.iter().find(|(known, _)| known == name) {
-                Some((_, value)) => expanded.push_str(value),
-                None => expanded.push_str(&format!("$({name})")),
-            }
+            expanded.push_str(&value(name).unwrap_or_else(|| format!("$({name})")));
             rest = after;
         } else {
             expanded.push('$');
@@ -186,6 +148,11 @@ pub(super) fn expand(text: &str, env: &[(String, String)]) -> String {
     }
     expanded.push_str(rest);
     expanded
+}
+
+/// The value of a variable.
+pub(super) fn value_of(env: &[(String, String)], name: &str) -> Option<String> {
+    env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
 #[cfg(test)]
@@ -198,23 +165,7 @@ mod tests {
         for (text, expected) in
             [("x$(A)y", "x1y"), ("$(B)", "$(A)"), ("$$(A)", "$(A)"), ("$(C) $ $(", "$(C) $ $("), ("", "")]
         {
-            assert_eq!(expand(text, &env), expected, "{text}");
+            assert_eq!(expand(text, |name| value_of(&env, name)), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn the_downward_api_knows_the_usual_fields() {
-        let mut pod = Pod::default();
-        pod.metadata.name = "web".to_owned();
-        pod.metadata.labels.insert("app".to_owned(), "x".to_owned());
-        let addresses = Addresses { pod_ip: "10.0.0.1", host_ip: "192.168.0.1" };
-        let get = |path: &str| {
-            field(&pod, &addresses, &ObjectFieldSelector { field_path: path.to_owned(), ..Default::default() })
-        };
-        assert_eq!(get("metadata.name").unwrap(), "web");
-        assert_eq!(get("metadata.labels['app']").unwrap(), "x");
-        assert_eq!(get("metadata.annotations['none']").unwrap(), "");
-        assert_eq!(get("status.podIP").unwrap(), "10.0.0.1");
-        assert!(get("spec.replicas").is_err());
     }
 }

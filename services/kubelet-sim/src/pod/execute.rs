@@ -8,7 +8,6 @@ use controller::EventType::Warning;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use telemetry::span::{ObjectRef, SpanExt, pod_worker, runtime};
-use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
 use super::launch::{Launch, hook_message, run_hook};
@@ -50,18 +49,24 @@ impl Executor<'_> {
     fn run_sandbox(&self, attempt: u32) -> BoxFuture<'static, Ended> {
         let (context, pod) = (Arc::clone(self.context), Arc::clone(self.pod));
         async move {
-            let request = cri::RunPodSandboxRequest {
-                config: Some(config::sandbox(&pod, attempt)),
-                runtime_handler: pod.spec.runtime_class_name.clone().unwrap_or_default(),
-            };
             let containers = &context.runtime.containers;
             let network = if pod.spec.host_network { Ok(()) } else { network_ready(&context).await };
             let (reason, message) = match network {
                 Err(why) => ("NetworkNotReady", format!("network is not ready: {why}")),
-                Ok(()) => match containers.run_pod_sandbox(request).await {
-                    Ok(_) => return Ok(()),
-                    Err(error) => ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")),
-                },
+                Ok(()) => {
+                    let made = match config::sandbox(&context, &pod, attempt) {
+                        Ok(config) => {
+                            let runtime_handler = pod.spec.runtime_class_name.clone().unwrap_or_default();
+                            let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler };
+                            containers.run_pod_sandbox(request).await.map(drop).map_err(|error| error.to_string())
+                        }
+                        Err(why) => Err(why),
+                    };
+                    match made {
+                        Ok(()) => return Ok(()),
+                        Err(why) => ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {why}")),
+                    }
+                }
             };
             Span::current().fail(reason, &message);
             context.api.event(&pod, "", Warning, reason, message.clone());
@@ -74,13 +79,11 @@ impl Executor<'_> {
     fn mount_volumes(&self) -> BoxFuture<'static, Ended> {
         let (context, pod) = (Arc::clone(self.context), Arc::clone(self.pod));
         async move {
-            volumes::mount(context.api.as_ref(), &pod).await.map_err(|message| {
-                Span::current().fail("FailedMount", &message);
+            volumes::mount(&context, &pod).await.map_err(|message| {
                 context.api.event(&pod, "", Warning, "FailedMount", message.clone());
                 Failure { kind: FailureKind::Setup, reason: "FailedMount".to_owned(), message }
             })
         }
-        .instrument(about(self.pod, runtime::mount_volumes()))
         .boxed()
     }
 
@@ -99,7 +102,9 @@ impl Executor<'_> {
         };
         // An init container's step lasts until it has exited.
         let span = match slot.role {
-            Role::Main if attempt > 0 => runtime::container_again(name),
+            Role::Main | Role::Sidecar if attempt > 0 => {
+                runtime::container_again(name, slot.stop_index(&self.pod.spec))
+            }
             Role::Main => runtime::container(name, slot.index),
             Role::Init | Role::Sidecar => runtime::init_container(name, slot.index),
         };
@@ -110,7 +115,7 @@ impl Executor<'_> {
 
     fn pre_stop(&self, name: &str, id: &str) -> BoxFuture<'static, Ended> {
         let Some(slot) = slot_of(&self.pod.spec, name) else { return gone() };
-        let span = pod_worker::hook(pod_worker::Hook::PreStop, name, slot.stop_index(&self.pod.spec));
+        let span = pod_worker::hook(pod_worker::Hook::PreStop, name, slot.stop_index(&self.pod.spec), !self.ending);
         let span = about(self.pod, span);
         let (context, pod, container) = (Arc::clone(self.context), Arc::clone(self.pod), slot.spec.clone());
         let field = slot.field_path();
@@ -120,7 +125,7 @@ impl Executor<'_> {
                 return Ok(());
             };
             if let Err(output) = run_hook(&context, &container, hook, &target, Purpose::PreStop).await {
-                let message = hook_message(&pod, &container, "PreStop", &output);
+                let message = hook_message(&pod, &container, hook, &output);
                 Span::current().fail("FailedPreStopHook", &message);
                 context.api.event(&pod, &field, Warning, "FailedPreStopHook", message);
             }
@@ -136,19 +141,21 @@ impl Executor<'_> {
         let Some(slot) = slot_of(&self.pod.spec, name) else { return gone() };
         let extension = extended.then(|| about(self.pod, pod_worker::pre_stop_extension()));
         let (name, index, ending) = (name.to_owned(), slot.stop_index(&self.pod.spec), self.ending);
-        let stop_span = || if ending { runtime::stop_container(&name, index) } else { runtime::stop_to_restart(&name) };
+        let stop_span =
+            || if ending { runtime::stop_container(&name, index) } else { runtime::stop_to_restart(&name, index) };
         let span = extension.as_ref().map_or_else(stop_span, |extension| extension.in_scope(stop_span));
         let span = about(self.pod, span);
         let (context, pod, id) = (Arc::clone(self.context), Arc::clone(self.pod), id.to_owned());
         let stop = async move {
-            let kill_at = Instant::now() + timeout;
-            let kill = || if ending { runtime::kill_container(&name, index) } else { runtime::kill_to_restart(&name) };
+            let kill_at = context.clock.instant() + timeout;
+            let kill =
+                || if ending { runtime::kill_container(&name, index) } else { runtime::kill_to_restart(&name, index) };
             let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
             let mut stop = context.runtime.containers.stop_container(&id, seconds);
             let stopped = tokio::select! {
                 // First, because the runtime's deadline is the same moment.
                 biased;
-                () = sleep_until(kill_at) => stop.instrument(about(&pod, kill())).await,
+                () = context.clock.sleep_until(kill_at) => stop.instrument(about(&pod, kill())).await,
                 stopped = &mut stop => stopped,
             };
             if let Ok(status) = context.runtime.containers.container_status(&id).await {
@@ -162,6 +169,9 @@ impl Executor<'_> {
     fn clean_up(&self, ids: &[String], remove: bool) -> BoxFuture<'static, Ended> {
         let (context, ids) = (Arc::clone(self.context), ids.to_vec());
         let span = if remove { about(self.pod, runtime::remove_sandbox()) } else { Span::none() };
+        let uid = self.pod.metadata.uid.clone();
+        // A pod that is over or goes needs its files no more; one whose sandbox is replaced finds them again.
+        let ending = self.ending || matches!(self.pod.status.phase.as_str(), "Succeeded" | "Failed");
         async move {
             for id in &ids {
                 let containers = &context.runtime.containers;
@@ -169,6 +179,13 @@ impl Executor<'_> {
                 if remove {
                     failed(containers.remove_pod_sandbox(id).await, "KillPodSandboxError")?;
                 }
+            }
+            if ending {
+                let removed = context.volumes.remove(&uid).await;
+                removed.map_err(|message| {
+                    let reason = "FailedUnMount".to_owned();
+                    Failure { kind: FailureKind::Setup, reason, message }
+                })?;
             }
             Ok(())
         }
@@ -184,6 +201,10 @@ impl Executor<'_> {
     fn delete(&self) -> BoxFuture<'static, Ended> {
         let (context, pod) = (Arc::clone(self.context), Arc::clone(self.pod));
         async move {
+            // Usually gone with the sandbox; a pod that never had one may have been given files before.
+            if let Err(message) = context.volumes.remove(&pod.metadata.uid).await {
+                return Err(Failure { kind: FailureKind::Setup, reason: "FailedUnMount".to_owned(), message });
+            }
             match context.api.delete(&pod).await {
                 Ok(()) => Ok(()),
                 // It is gone, or another pod has its name: either way this one is deleted.

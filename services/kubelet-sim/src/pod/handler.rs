@@ -73,9 +73,8 @@ fn port(port: &IntOrString, container: &Container) -> Result<i32, String> {
         (Some(number), _) => number,
         (_, Some(name)) => match container.ports.iter().find(|port| port.name == name) {
             Some(port) => port.container_port,
-            None => {
-                name.parse().map_err(|_| format!("couldn't find port {name:?} in container {:?}", container.name))?
-            }
+            // What Kubernetes says about a name that no port has, which it then takes for a number.
+            None => name.parse().map_err(|_| format!("strconv.Atoi: parsing {name:?}: invalid syntax"))?,
         },
         _ => 0,
     };
@@ -105,7 +104,7 @@ mod tests {
         let socket = resolved(serde_json::json!({"tcpSocket": {"port": "99"}}));
         assert_eq!(socket, Ok(Handler::TcpSocket("10.0.0.1:99".to_owned())));
         let unknown = resolved(serde_json::json!({"tcpSocket": {"port": "grpc"}}));
-        assert_eq!(unknown, Err("couldn't find port \"grpc\" in container \"web\"".to_owned()));
+        assert_eq!(unknown, Err("strconv.Atoi: parsing \"grpc\": invalid syntax".to_owned()));
         assert!(resolved(serde_json::json!({})).is_err());
     }
 }

@@ -5,13 +5,19 @@
 //! earlier run began (starting, becoming ready, ending), and the run belongs to it; or the pod had settled, and the run began by itself
 //! (a crash, a failed probe, a back-off that is over): then it is a new trace that links to the last one. A version that gives nothing to do
 //! makes no span, and neither does the echo of the worker's own writes.
+//!
+//! A container that fails and is started again is the journey `pod.restart`: its root lasts from the beginning of the trouble until the run
+//! that deals with it, and links to the pod's creation.
 
 use api::core::v1::Pod;
-use telemetry::span::pod_worker::SYNC_POD;
+use jiff::Timestamp;
+use telemetry::span::pod_worker::{self, SYNC_POD, container_failed, restart_run};
 use telemetry::span::reconcile::RunSteps;
 use telemetry::span::{ObjectRef, Reconcile, SpanExt, TraceMode, reconcile_span, self_started_span};
-use telemetry::{Cause, Causes, Step, TraceContext, attr};
+use telemetry::{Cause, Causes, Step, TRACEPARENT_ANNOTATION, TraceContext, attr};
 use tracing::Span;
+
+use crate::lifecycle::Trouble;
 
 /// The traces of one pod.
 pub(super) struct Journey {
@@ -26,6 +32,8 @@ pub(super) struct Journey {
     run: Option<Span>,
     /// The last run, or what stands for it.
     context: TraceContext,
+    /// The trace in which the pod was made, as far as it is known.
+    created: TraceContext,
     /// The pod had arrived where it was going when the last run ended.
     settled: bool,
 }
@@ -40,6 +48,7 @@ impl Journey {
             fresh: true,
             run: None,
             context: TraceContext::NONE,
+            created: TraceContext::NONE,
             settled: false,
         }
     }
@@ -77,8 +86,8 @@ impl Journey {
         }
     }
 
-    /// The span of the run that is under way, or of one that begins here.
-    pub(super) fn run(&mut self, pod: &Pod) -> Span {
+    /// The span of the run that is under way, or of one that begins here; `trouble` is what has begun it if nobody asked for it.
+    pub(super) fn run(&mut self, pod: &Pod, now: Timestamp, trouble: impl FnOnce() -> Option<Trouble>) -> Span {
         if self.ending {
             // Whatever was under way is given up for this.
             self.run = None;
@@ -90,24 +99,31 @@ impl Journey {
             self.pending = Causes::none();
             return run.clone();
         }
-        let run = self.begin(pod);
+        let run = self.begin(pod, now, trouble);
         run.attr(attr::K8S_NODE_NAME, self.node.clone());
         let context = TraceContext::of(&run);
         if context.is_valid() {
             self.context = context;
+        }
+        if !self.created.is_valid() {
+            self.created = self.context.clone();
         }
         (self.fresh, self.ending, self.settled) = (false, false, false);
         self.run = Some(run.clone());
         run
     }
 
-    fn begin(&mut self, pod: &Pod) -> Span {
+    fn begin(&mut self, pod: &Pod, now: Timestamp, trouble: impl FnOnce() -> Option<Trouble>) -> Span {
         let meta = &pod.metadata;
         let object = ObjectRef::pod(&meta.namespace, &meta.name, &meta.uid);
         let mut causes = std::mem::take(&mut self.pending);
         if causes.is_empty() {
             if self.settled && self.context.is_valid() {
-                let span = self_started_span(SYNC_POD, &self.context);
+                let created = self.created(pod);
+                let span = match trouble() {
+                    Some(trouble) => restart_run(&container_failed(&created, &object, &traced(&trouble), now)),
+                    None => self_started_span(SYNC_POD, &created),
+                };
                 span.object(&object);
                 return span;
             }
@@ -127,6 +143,13 @@ impl Journey {
         })
     }
 
+    /// The trace that made the pod: the object says it, or we have seen it.
+    fn created(&self, pod: &Pod) -> TraceContext {
+        let told = pod.metadata.annotations.get(TRACEPARENT_ANNOTATION);
+        let told = told.map(|parent| TraceContext::parse(parent, "")).filter(TraceContext::is_valid);
+        told.unwrap_or_else(|| if self.created.is_valid() { self.created.clone() } else { self.context.clone() })
+    }
+
     /// The run is over: nothing is under way. `settled`: the pod has arrived where it was going.
     pub(super) fn end(&mut self, settled: bool) {
         if self.run.take().is_some() {
@@ -138,4 +161,9 @@ impl Journey {
     pub(super) fn context(&self) -> &TraceContext {
         &self.context
     }
+}
+
+fn traced(trouble: &Trouble) -> pod_worker::Trouble<'_> {
+    let Trouble { container, reason, message, since, waited, failed } = trouble;
+    pod_worker::Trouble { container, reason, message, since: *since, waited: *waited, failed: *failed }
 }

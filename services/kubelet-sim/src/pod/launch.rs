@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use api::core::v1::{Container, Pod};
+use api::core::v1::{Container, LifecycleHandler, Pod};
 use controller::EventType::{Normal, Warning};
 use telemetry::span::{SpanExt, pod_worker, runtime};
-use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::env::{Addresses, environment};
+use super::downward::Surroundings;
+use super::env::environment;
 use super::execute::about;
 use super::handler::{self, Hook};
-use super::{NodeContext, config};
+use super::{NodeContext, config, volumes};
 use crate::cri;
 use crate::lifecycle::{Failure, FailureKind, Slot, slot_of};
 use crate::runtime::image_name::ImageName;
@@ -87,8 +87,8 @@ impl Launch {
     async fn pull(&self, slot: &Slot<'_>, spec: cri::ImageSpec) -> Result<String, Failure> {
         let wanted = &slot.spec.image;
         self.event(slot, Normal, "Pulling", format!("Pulling image {wanted:?}"));
-        let began = Instant::now();
-        let sandbox_config = Some(config::sandbox(&self.pod, self.sandbox_attempt));
+        let began = self.context.clock.instant();
+        let sandbox_config = config::sandbox(&self.context, &self.pod, self.sandbox_attempt).ok();
         let images = &self.context.runtime.images;
         let request = cri::PullImageRequest { image: Some(spec.clone()), auth: None, sandbox_config };
         let id = images.pull_image(request).await.map_err(|error| {
@@ -104,7 +104,7 @@ impl Launch {
             Span::current().fail(reason, &message);
             self.error(slot, FailureKind::Pull, reason, message)
         })?;
-        let took = began.elapsed();
+        let took = self.context.clock.instant() - began;
         let size = images.image_status(spec).await.ok().flatten().map_or(0, |image| image.size);
         let took = if took.as_millis() < 1_000 {
             format!("{}ms", took.as_millis())
@@ -119,21 +119,50 @@ impl Launch {
     }
 
     async fn create(&self, slot: &Slot<'_>, image: &str) -> Result<String, Failure> {
-        let addresses = Addresses { pod_ip: &self.pod_ip, host_ip: &self.context.facts.host_ip };
-        let env = environment(self.context.api.as_ref(), &self.pod, slot.spec, &addresses).await;
-        let env = env.and_then(|env| self.check_user(slot).map(|()| env));
-        let env = env.map_err(|message| self.error(slot, FailureKind::Setup, "CreateContainerConfigError", message))?;
+        let config = self.config(slot, image).await;
+        let (config, sandbox) =
+            config.map_err(|message| self.error(slot, FailureKind::Setup, "CreateContainerConfigError", message))?;
         let request = cri::CreateContainerRequest {
             pod_sandbox_id: self.sandbox.clone(),
-            config: Some(config::container(&self.pod, slot, self.attempt, image, &env)),
-            sandbox_config: Some(config::sandbox(&self.pod, self.sandbox_attempt)),
+            config: Some(config),
+            sandbox_config: Some(sandbox),
         };
         let create = self.context.runtime.containers.create_container(request);
         let created = create.instrument(runtime::create_container()).await;
         let id =
             created.map_err(|error| self.error(slot, FailureKind::Setup, "CreateContainerError", error.message))?;
+        self.prepare(slot, &id).await?;
         self.event(slot, Normal, "Created", "Container created".to_owned());
         Ok(id)
+    }
+
+    /// What the runtime is asked for. The error is what `CreateContainerConfigError` shows.
+    async fn config(
+        &self,
+        slot: &Slot<'_>,
+        image: &str,
+    ) -> Result<(cri::ContainerConfig, cri::PodSandboxConfig), String> {
+        let (context, pod) = (&self.context, &self.pod);
+        let node = Arc::clone(&context.node.borrow());
+        let around = Surroundings {
+            pod_ip: &self.pod_ip,
+            host_ip: &context.facts.host_ip,
+            allocatable: &node.status.allocatable,
+        };
+        let env = environment(context.api.as_ref(), pod, slot.spec, around).await?;
+        self.check_user(slot)?;
+        let mounts = volumes::mounts(context, pod, slot.spec, self.attempt, &env, &self.pod_ip).await?;
+        let container = config::container(context, pod, slot, self.attempt, image, &env, mounts);
+        Ok((container, config::sandbox(context, pod, self.sandbox_attempt)?))
+    }
+
+    /// What the node does for a container before it is started.
+    async fn prepare(&self, slot: &Slot<'_>, id: &str) -> Result<(), Failure> {
+        self.context.runtime.access.before_start(id).await.map_err(|error| {
+            let message = format!("Internal PreStartContainer hook failed: {}", error.message);
+            self.event(slot, Warning, "Failed", message);
+            failure(FailureKind::Setup, "PreStartHookError", error.message)
+        })
     }
 
     /// `runAsNonRoot` can be checked as far as the spec says who runs.
@@ -143,7 +172,10 @@ impl Launch {
         let non_root = own.and_then(|c| c.run_as_non_root).or(of_pod.and_then(|c| c.run_as_non_root)) == Some(true);
         let user = own.and_then(|c| c.run_as_user).or(of_pod.and_then(|c| c.run_as_user));
         if non_root && user == Some(0) {
-            return Err("container's runAsUser breaks non-root policy".to_owned());
+            let meta = &self.pod.metadata;
+            let pod = format!("{}_{}({})", meta.name, meta.namespace, meta.uid);
+            let container = &slot.spec.name;
+            return Err(format!("container's runAsUser breaks non-root policy (pod: {pod:?}, container: {container})"));
         }
         Ok(())
     }
@@ -160,11 +192,13 @@ impl Launch {
 
     async fn post_start(&self, slot: &Slot<'_>, id: &str) -> Result<(), Failure> {
         let Some(hook) = slot.lifecycle().and_then(|lifecycle| lifecycle.post_start.as_ref()) else { return Ok(()) };
-        let span = about(&self.pod, pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, slot.index));
+        let again = self.attempt > 0;
+        let index = if again { slot.stop_index(&self.pod.spec) } else { slot.index };
+        let span = about(&self.pod, pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, index, again));
         let target = Target { container_id: id.to_owned(), pod_ip: self.pod_ip.clone() };
         let ran = run_hook(&self.context, slot.spec, hook, &target, Purpose::PostStart).instrument(span.clone()).await;
         ran.map_err(|output| {
-            let message = hook_message(&self.pod, slot.spec, "PostStart", &output);
+            let message = hook_message(&self.pod, slot.spec, hook, &output);
             span.fail("PostStartHookError", &message);
             self.event(slot, Warning, "FailedPostStartHook", message.clone());
             failure(FailureKind::Container, "PostStartHookError", message)
@@ -205,28 +239,38 @@ fn pull_policy<'a>(container: &'a Container, image: &ImageName) -> &'a str {
 pub(super) async fn run_hook(
     context: &NodeContext,
     container: &Container,
-    hook: &api::core::v1::LifecycleHandler,
+    hook: &LifecycleHandler,
     target: &Target,
     purpose: Purpose,
 ) -> Result<(), String> {
     match handler::hook(hook, container, &target.pod_ip)? {
         Hook::Sleep(seconds) => {
-            tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+            context.clock.sleep(std::time::Duration::from_secs(seconds)).await;
             Ok(())
         }
         Hook::Run(handler) => match context.runtime.access.run(target, &handler, purpose, None).await {
-            Ok(Verdict::Success) => Ok(()),
+            Ok(Verdict::Success | Verdict::Warning(_)) => Ok(()),
             Ok(Verdict::Failure(output)) => Err(output),
             Err(error) => Err(error.to_string()),
         },
     }
 }
 
-/// The event of a hook that failed, with what it printed.
-pub(super) fn hook_message(pod: &Pod, container: &Container, hook: &str, output: &str) -> String {
+/// What is said of a hook that failed: what it was, and what it printed or ran into.
+///
+/// Kubernetes keeps this from the event since 1.23, where secrets might be printed; here it is what the event is for (SCENARIOS H3).
+pub(super) fn hook_message(pod: &Pod, container: &Container, hook: &LifecycleHandler, output: &str) -> String {
     let meta = &pod.metadata;
-    format!(
-        "{hook} lifecycle hook for Container {:?} in Pod \"{}_{}({})\" failed, message: {output:?}",
-        container.name, meta.name, meta.namespace, meta.uid
-    )
+    let about =
+        format!("for Container {:?} in Pod \"{}_{}({})\" failed", container.name, meta.name, meta.namespace, meta.uid);
+    match (&hook.exec, &hook.http_get) {
+        (Some(exec), _) => {
+            let command = exec.command.join(" ");
+            format!(
+                "Exec lifecycle hook ([{command}]) {about} - error: command '{command}' failed, message: {output:?}"
+            )
+        }
+        (_, Some(get)) => format!("HTTP lifecycle hook ({}) {about} - error: {output}", get.path),
+        _ => format!("Cannot run handler: {output}"),
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::NodeContext;
 use crate::cri;
 use crate::lifecycle::Observed;
-use crate::runtime::{Result, RuntimeService};
+use crate::runtime::Result;
 
 /// A pod that the runtime has, by the name it was made under.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +15,11 @@ pub(super) struct Listed {
 }
 
 /// All pods of the runtime, by uid.
-pub(super) async fn list(runtime: &dyn RuntimeService) -> Result<HashMap<String, Listed>> {
+pub(super) async fn list(context: &NodeContext) -> Result<HashMap<String, Listed>> {
+    let runtime = context.runtime.containers.as_ref();
     let mut pods: HashMap<String, Listed> = HashMap::new();
     for sandbox in runtime.list_pod_sandbox(None).await? {
-        let Some((metadata, status, containers, at)) = describe(runtime, &sandbox.id).await? else { continue };
+        let Some((metadata, status, containers, at)) = describe(context, &sandbox.id).await? else { continue };
         let listed = pods.entry(metadata.uid.clone()).or_default();
         listed.metadata = metadata;
         listed.observed.take(status, containers, at);
@@ -28,7 +30,8 @@ pub(super) async fn list(runtime: &dyn RuntimeService) -> Result<HashMap<String,
 type Described = (cri::PodSandboxMetadata, cri::PodSandboxStatus, Vec<cri::ContainerStatus>, i64);
 
 /// One sandbox with its containers; `None`: it is gone by now.
-async fn describe(runtime: &dyn RuntimeService, id: &str) -> Result<Option<Described>> {
+async fn describe(context: &NodeContext, id: &str) -> Result<Option<Described>> {
+    let runtime = context.runtime.containers.as_ref();
     let answer = match runtime.pod_sandbox_status(id).await {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
@@ -45,15 +48,18 @@ async fn describe(runtime: &dyn RuntimeService, id: &str) -> Result<Option<Descr
             }
         }
     }
-    Ok(Some((status.metadata.clone().unwrap_or_default(), status, containers, listed_at)))
+    let metadata = status.metadata.clone().unwrap_or_default();
+    context.volumes.complete(&metadata.uid, &mut containers);
+    Ok(Some((metadata, status, containers, listed_at)))
 }
 
 /// One pod of the runtime.
-pub(super) async fn list_pod(runtime: &dyn RuntimeService, uid: &str) -> Result<Observed> {
+pub(super) async fn list_pod(context: &NodeContext, uid: &str) -> Result<Observed> {
+    let runtime = context.runtime.containers.as_ref();
     let mut observed = Observed::default();
     for sandbox in runtime.list_pod_sandbox(None).await? {
         if sandbox.metadata.is_some_and(|metadata| metadata.uid == uid)
-            && let Some((_, status, containers, at)) = describe(runtime, &sandbox.id).await?
+            && let Some((_, status, containers, at)) = describe(context, &sandbox.id).await?
         {
             observed.take(status, containers, at);
         }

@@ -8,6 +8,7 @@
 
 mod apiserver;
 mod config;
+mod downward;
 mod effect;
 mod env;
 mod execute;
@@ -15,8 +16,11 @@ mod handler;
 mod journey;
 mod launch;
 mod listing;
+mod names;
+mod paced;
 mod probing;
 mod reporting;
+mod sources;
 mod volumes;
 mod worker;
 mod workers;
@@ -24,27 +28,32 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::core::v1::{ConfigMap, Node, Pod, Secret};
+use api::core::v1::{ConfigMap, Node, Pod, Secret, Service};
+use api::host_ports::{HostPort, host_ports};
 use api::pod_resources::{Resources, requests};
 use async_trait::async_trait;
-use controller::EventType;
-use parking_lot::{Mutex, RwLock};
+use controller::{EventType, Key};
+use parking_lot::Mutex;
 use service_kit::metrics::prometheus_client::metrics::gauge::Gauge;
 use service_kit::{Backoff, Clock};
 use telemetry::span::TraceMode;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::lifecycle::Ended;
 use crate::lifecycle::NodeFacts;
-use crate::lifecycle::admission::{Allocation, NODE_AFFINITY, admit};
+use crate::lifecycle::admission::{Allocation, Health, NODE_AFFINITY, Pressure, Rejection, admit};
 use crate::runtime::Runtime;
 
 pub use apiserver::ApiServer;
+pub use names::{NodeDns, Resolver};
+pub use sources::{Content, Followed, Known, Reference, SourceKind, Sources};
+pub use volumes::{PodFiles, Users, Volumes};
 pub use workers::{PodChange, Workers};
 
 /// How often reading the node is tried again before a pod is judged by what is known of it.
@@ -63,6 +72,10 @@ pub trait PodApi: Send + Sync + 'static {
     async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, api::Error>;
     /// A secret that a pod refers to.
     async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, api::Error>;
+    /// Follows a config map or secret that a pod's volume is made from.
+    fn follow(&self, reference: &Reference) -> Followed;
+    /// The services of a namespace, and `default/kubernetes`; `None` until they have been read once.
+    fn services(&self, namespace: &str) -> Option<Vec<Arc<Service>>>;
     /// The newest version of the node itself.
     async fn node(&self, name: &str) -> Result<Node, api::Error>;
     /// Tells the user something about a pod, or about the part of it that `field` names. Never blocks.
@@ -77,28 +90,91 @@ pub struct NodeContext {
     pub runtime: Runtime,
     /// The apiserver.
     pub api: Arc<dyn PodApi>,
+    /// Absolute; logs and volumes of pods lie under it.
+    pub root_dir: PathBuf,
+    /// The files of pods.
+    pub volumes: Volumes,
+    /// How pods look up names.
+    pub dns: NodeDns,
     /// What the state machine knows of the node.
     pub facts: NodeFacts,
-    /// Wall time.
+    /// The time of the pods' containers; the world's, unless it is simulated.
     pub clock: Clock,
     /// How runs relate to their causes.
     pub trace_mode: TraceMode,
-    /// The node object, as admission needs it.
-    pub node: RwLock<Arc<Node>>,
+    /// The node's object, as the watch or an answer told it last.
+    pub node: watch::Sender<Arc<Node>>,
     /// How many pods have a worker, in the whole process.
     pub running_pods: Gauge,
-    /// What the pods asked for that were admitted and may still use the node, by uid.
-    pub admitted: Mutex<HashMap<String, Resources>>,
+    /// The pods that were admitted and may still use the node, by uid.
+    pub admitted: Mutex<HashMap<String, Admitted>>,
+    /// How the node is.
+    pub health: Mutex<Health>,
+    /// Something has changed that the node's status tells.
+    pub changed: Notify,
+}
+
+/// A pod that uses the node.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Its namespace and name.
+    pub key: Key,
+    /// What it asked for.
+    pub requests: Resources,
+    /// The node's ports that it has.
+    pub ports: Vec<HostPort>,
+}
+
+impl Admitted {
+    fn of(pod: &Pod) -> Self {
+        Self { key: Key::of(pod), requests: requests(&pod.spec), ports: host_ports(&pod.spec) }
+    }
 }
 
 impl NodeContext {
+    /// How much memory the node has, in bytes.
+    fn memory_capacity(&self) -> i64 {
+        self.node.borrow().status.capacity.get("memory").map_or(0, |memory| memory.amount_or_zero().value())
+    }
+
+    /// Takes note of a version of the node's object.
+    pub fn learn(&self, node: Arc<Node>) {
+        let revision = |node: &Node| node.metadata.resource_version.parse::<u64>().unwrap_or(0);
+        self.node.send_if_modified(|known| {
+            let news = node.metadata.uid != known.metadata.uid || revision(&node) >= revision(known);
+            if news {
+                *known = node;
+            }
+            news
+        });
+    }
+
+    /// What the node is short of from now on.
+    pub fn set_pressures(&self, pressures: BTreeSet<Pressure>) {
+        self.set_health(|health| health.pressures = pressures);
+    }
+
+    /// The node is about to end.
+    pub fn shut_down(&self) {
+        self.set_health(|health| health.shutting_down = true);
+    }
+
+    fn set_health(&self, set: impl FnOnce(&mut Health)) {
+        let mut health = self.health.lock();
+        let before = health.clone();
+        set(&mut health);
+        if *health != before {
+            self.changed.notify_one();
+        }
+    }
+
     /// Takes a pod on this node, or says why not. A pod that was taken before stays taken.
     ///
-    /// The node is not watched, and the scheduler may have seen labels that were set a moment ago. A refusal is final, so none is
+    /// The scheduler may have seen labels that were set a moment ago, which our watch has not told yet. A refusal is final, so none is
     /// spoken because of labels before the node has been read again.
-    async fn admit(&self, pod: &Pod) -> Result<(), Ended> {
+    async fn admit(&self, pod: &Pod) -> Result<(), Rejection> {
         match self.admit_to_known(pod) {
-            Err(ended) if ended.reason == NODE_AFFINITY => {
+            Err(rejection) if rejection.reason == NODE_AFFINITY => {
                 self.read_node().await;
                 self.admit_to_known(pod)
             }
@@ -111,7 +187,7 @@ impl NodeContext {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             match self.api.node(&self.name).await {
-                Ok(node) => return *self.node.write() = Arc::new(node),
+                Ok(node) => return self.learn(Arc::new(node)),
                 Err(error) if error.is_not_found() || backoff.failures() == READ_NODE_TRIES => {
                     return warn!(node = self.name, %error, "the node cannot be read again");
                 }
@@ -120,23 +196,24 @@ impl NodeContext {
         }
     }
 
-    fn admit_to_known(&self, pod: &Pod) -> Result<(), Ended> {
-        let node = Arc::clone(&self.node.read());
+    fn admit_to_known(&self, pod: &Pod) -> Result<(), Rejection> {
+        let node = Arc::clone(&self.node.borrow());
         let mut admitted = self.admitted.lock();
         if !admitted.contains_key(&pod.metadata.uid) {
             let mut allocation = Allocation::of(&node);
-            for asked in admitted.values() {
-                allocation.take(asked);
+            for other in admitted.values() {
+                allocation.take(&other.requests, &other.ports);
             }
-            admit(pod, &node, &allocation)?;
-            admitted.insert(pod.metadata.uid.clone(), requests(&pod.spec));
+            let health = self.health.lock().clone();
+            admit(pod, &node, &health, &allocation)?;
+            admitted.insert(pod.metadata.uid.clone(), Admitted::of(pod));
         }
         Ok(())
     }
 
     /// Takes a pod that an earlier process had taken: what runs already is not refused.
     fn readmit(&self, pod: &Pod) {
-        self.admitted.lock().insert(pod.metadata.uid.clone(), requests(&pod.spec));
+        self.admitted.lock().insert(pod.metadata.uid.clone(), Admitted::of(pod));
     }
 
     /// Frees what a pod had been given.

@@ -34,19 +34,32 @@ pub(super) fn run(
         let verdict = match handler::probe(&probe.handler, slot.spec, &target.pod_ip) {
             Ok(handler) => {
                 let access = &context.runtime.access;
-                access.run(&target, &handler, purpose(due.kind), Some(timeout(probe))).await
+                match access.run(&target, &handler, purpose(due.kind), Some(timeout(probe))).await {
+                    // The container has ended: that is seen elsewhere, and is no verdict on its health.
+                    Err(error) if error.is_not_found() => return (due, None),
+                    verdict => verdict.map_err(|error| error.to_string()),
+                }
             }
-            Err(wrong) => Ok(Verdict::Failure(wrong)),
+            Err(wrong) => Err(wrong),
         };
         let passed = match verdict {
             Ok(Verdict::Success) => Some(true),
+            Ok(Verdict::Warning(text)) => {
+                let message = format!("{} probe warning: {text}", due.kind.title());
+                context.api.event(&pod, &slot.field_path(), Warning, "ProbeWarning", message);
+                Some(true)
+            }
             Ok(Verdict::Failure(output)) => {
                 let message = format!("{} probe failed: {output}", due.kind.title());
                 context.api.event(&pod, &slot.field_path(), Warning, "Unhealthy", message);
                 Some(false)
             }
-            // The container has ended or the runtime is away: that is seen elsewhere, and is no verdict on its health.
-            Err(_) => None,
+            // It could not be run at all, which says nothing about the container.
+            Err(why) => {
+                let message = format!("{} probe errored and resulted in unknown state: {why}", due.kind.title());
+                context.api.event(&pod, &slot.field_path(), Warning, "Unhealthy", message);
+                None
+            }
         };
         (due, passed)
     }
@@ -61,36 +74,44 @@ fn purpose(kind: ProbeKind) -> Purpose {
     }
 }
 
-/// Spans from a container's first probe until it passes: steps of the pod's way up, so only first attempts have them.
+/// Spans from a container's first probe until it passes: steps of the pod's way up, or of the container's way back.
 #[derive(Default)]
 pub(super) struct ProbeSpans {
-    open: HashMap<(String, ProbeKind), Span>,
+    /// With the id of the container that they are about.
+    open: HashMap<(String, ProbeKind), (String, Span)>,
 }
 
 impl ProbeSpans {
-    /// A probe runs; its span begins with the first run.
+    /// A probe that has not passed yet runs; its span begins with the first run.
     pub(super) fn begin(&mut self, parent: &TraceContext, pod: &Pod, due: &Due, attempt: u32) {
-        let kind = match due.kind {
-            ProbeKind::Startup => pod_worker::Probe::Startup,
-            ProbeKind::Readiness => pod_worker::Probe::Readiness,
-            ProbeKind::Liveness => return,
-        };
-        let Some(slot) = slot_of(&pod.spec, &due.container).filter(|_| attempt == 0) else { return };
         let key = (due.container.clone(), due.kind);
-        let begin = || execute::about(pod, pod_worker::probe(parent, kind, &due.container, slot.index));
-        self.open.entry(key).or_insert_with(begin);
+        if due.kind == ProbeKind::Liveness || self.open.get(&key).is_some_and(|(id, _)| *id == due.id) {
+            return;
+        }
+        let Some(slot) = slot_of(&pod.spec, &due.container) else { return };
+        let index = if attempt == 0 { slot.index } else { slot.stop_index(&pod.spec) };
+        let span = pod_worker::probe(parent, of_span(due.kind), &due.container, index, attempt > 0);
+        self.open.insert(key, (due.id.clone(), execute::about(pod, span)));
     }
 
     /// A probe failed once more.
     pub(super) fn failed(&self, due: &Due) {
-        if let Some(span) = self.open.get(&(due.container.clone(), due.kind)) {
+        if let Some((_, span)) = self.open.get(&(due.container.clone(), due.kind)) {
             span.note("probe failed", Vec::new());
         }
     }
 
-    /// A probe has passed for good: its span ends, and later runs make none.
-    pub(super) fn passed(&mut self, due: &Due) {
-        // A disabled span stays in its place, so that no other is begun.
-        self.open.insert((due.container.clone(), due.kind), Span::none());
+    /// A probe has passed: its span ends. False: it had passed before.
+    pub(super) fn passed(&mut self, due: &Due) -> bool {
+        self.open.remove(&(due.container.clone(), due.kind)).is_some()
+    }
+}
+
+/// A probe as traces name it.
+pub(super) fn of_span(kind: ProbeKind) -> pod_worker::Probe {
+    match kind {
+        ProbeKind::Startup => pod_worker::Probe::Startup,
+        ProbeKind::Liveness => pod_worker::Probe::Liveness,
+        ProbeKind::Readiness => pod_worker::Probe::Readiness,
     }
 }

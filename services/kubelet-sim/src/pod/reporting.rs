@@ -113,7 +113,8 @@ impl Reporting {
         self.closed = true;
     }
 
-    /// What to do now. `transient`: the status will change again in a moment.
+    /// What to do now. `transient`: the status will change again in a moment. That the last init container is done is told even so:
+    /// it is a state of its own for whoever watches (`PodInitializing`).
     pub(super) fn turn(&self, transient: bool, now: Timestamp) -> Turn {
         if self.writing {
             return Turn::Busy;
@@ -121,11 +122,18 @@ impl Reporting {
         if self.is_written() {
             return Turn::Nothing;
         }
+        let transient = transient && !self.becomes_initialized();
         let held_until = self.since.filter(|_| transient).and_then(|since| since.checked_add(HOLD).ok());
         match held_until.max(self.retry_at).filter(|until| *until > now) {
             Some(until) => Turn::Wait(until),
             None => Turn::Write(Arc::clone(&self.wanted)),
         }
+    }
+
+    fn becomes_initialized(&self) -> bool {
+        let told =
+            |pod: &Pod, value: &str| pod.status.conditions.iter().any(|c| c.r#type == INITIALIZED && c.status == value);
+        told(&self.stored, "False") && told(&self.wanted, "True")
     }
 
     /// A write begins.
@@ -134,11 +142,11 @@ impl Reporting {
     }
 
     /// A write succeeded with this answer.
-    pub(super) fn written(&mut self, answer: Pod) {
+    pub(super) fn written(&mut self, answer: Arc<Pod>) {
         self.writing = false;
         self.retry_at = None;
         self.backoff.reset();
-        self.take(Arc::new(answer));
+        self.take(answer);
     }
 
     /// Writing has to wait for a while.
@@ -174,6 +182,7 @@ fn revision(pod: &Pod) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::core::v1::PodCondition;
 
     fn version(revision: u64, phase: &str) -> Pod {
         let mut pod = Pod::default();
@@ -201,13 +210,28 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_initialization_is_told_however_soon_something_follows() {
+        let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
+        let initialized = |value: &str| {
+            let condition = PodCondition { r#type: INITIALIZED.into(), status: value.into(), ..Default::default() };
+            PodStatus { conditions: vec![condition], ..status("Pending") }
+        };
+        reporting.want(initialized("False"), at(0));
+        assert_eq!(reporting.turn(true, at(10)), Turn::Wait(at(25)), "the beginning is like any other state");
+        reporting.begin();
+        reporting.written(Arc::new(Pod { status: initialized("False"), ..version(6, "Pending") }));
+        reporting.want(initialized("True"), at(30));
+        assert!(matches!(reporting.turn(true, at(30)), Turn::Write(_)));
+    }
+
+    #[test]
     fn one_write_at_a_time_and_echoes_are_no_news() {
         let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
         reporting.want(status("Running"), at(0));
         reporting.begin();
         reporting.want(status("Succeeded"), at(1));
         assert_eq!(reporting.turn(false, at(1)), Turn::Busy);
-        reporting.written(version(7, "Running"));
+        reporting.written(Arc::new(version(7, "Running")));
         assert!(!reporting.take(Arc::new(version(6, "Pending"))), "older than the answer");
         assert!(!reporting.take(Arc::new(version(7, "Running"))), "the answer's echo");
         assert_eq!(reporting.turn(false, at(1)), Turn::Write(Arc::new(version(7, "Succeeded"))));

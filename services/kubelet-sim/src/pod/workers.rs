@@ -4,11 +4,11 @@
 //! watch missed), events of the runtime, and the ends of workers. What the runtime has without the apiserver knowing of it is an orphan, and
 //! is cleaned away once the list of pods is complete.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::core::v1::{Container, Pod};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use service_kit::{Backoff, Shutdown};
 use telemetry::Cause;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use super::NodeContext;
 use super::listing::{Listed, list};
 use super::worker::{Message, Worker};
 use crate::cri;
-use crate::lifecycle::Observed;
+use crate::lifecycle::{Eviction, Observed};
 use crate::runtime::{Events, RuntimeError};
 
 /// What a node is told about its pods.
@@ -30,6 +30,8 @@ pub enum PodChange {
     Version(Arc<Pod>, Cause),
     /// A pod of this node is gone.
     Gone(Arc<Pod>, Cause),
+    /// The node ends the pod with this uid.
+    Evict(String, Box<Eviction>),
     /// Everything that existed at the start has been told.
     Complete,
     /// All pods of this node that are known: each must have a worker.
@@ -45,6 +47,8 @@ pub struct Workers {
     /// Pods of the runtime that no version has come for yet.
     unclaimed: HashMap<String, Listed>,
     complete: bool,
+    /// What pods left that are no more is removed, once.
+    swept: bool,
 }
 
 impl Workers {
@@ -58,6 +62,7 @@ impl Workers {
             tasks: JoinSet::new(),
             unclaimed: HashMap::new(),
             complete: false,
+            swept: false,
         };
         (workers, sender)
     }
@@ -89,7 +94,7 @@ impl Workers {
     async fn subscribe(&mut self) -> Result<Events, RuntimeError> {
         let runtime = Arc::clone(&self.context.runtime.containers);
         let events = runtime.events().await?;
-        let mut listed = list(runtime.as_ref()).await?;
+        let mut listed = list(&self.context).await?;
         for (uid, inbox) in &self.inboxes {
             let observed = listed.remove(uid).map(|listed| listed.observed).unwrap_or_default();
             let _ = inbox.send(Message::Listed(Box::new(observed)));
@@ -129,6 +134,11 @@ impl Workers {
                     let _ = inbox.send(Message::Gone(Box::new(cause)));
                 }
             }
+            PodChange::Evict(uid, eviction) => {
+                if let Some(inbox) = self.inboxes.get(&uid) {
+                    let _ = inbox.send(Message::Evict(eviction));
+                }
+            }
             PodChange::Known(pods) => {
                 for pod in pods {
                     if !self.inboxes.contains_key(&pod.metadata.uid) {
@@ -140,13 +150,15 @@ impl Workers {
             PodChange::Complete => {
                 self.complete = true;
                 self.adopt_orphans();
+                self.sweep();
             }
         }
     }
 
-    fn tell_event(&mut self, event: cri::ContainerEventResponse) {
+    fn tell_event(&mut self, mut event: cri::ContainerEventResponse) {
         let Some(sandbox) = &event.pod_sandbox_status else { return };
         let Some(metadata) = sandbox.metadata.clone() else { return };
+        self.context.volumes.complete(&metadata.uid, &mut event.containers_statuses);
         if let Some(inbox) = self.inboxes.get(&metadata.uid) {
             let _ = inbox.send(Message::Runtime(Box::new(event)));
             return;
@@ -171,6 +183,16 @@ impl Workers {
         }
     }
 
+    /// Removes the files of pods that neither the apiserver nor the runtime knows.
+    fn sweep(&mut self) {
+        if std::mem::replace(&mut self.swept, true) {
+            return;
+        }
+        let known: HashSet<String> = self.inboxes.keys().cloned().collect();
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move { context.volumes.sweep(|uid| known.contains(uid)).await });
+    }
+
     fn start(&mut self, pod: Arc<Pod>, observed: Observed, cause: &Cause, orphan: bool) {
         let (inbox, messages) = mpsc::unbounded_channel();
         let uid = pod.metadata.uid.clone();
@@ -181,10 +203,8 @@ impl Workers {
         worker.begin(cause);
         self.inboxes.insert(uid.clone(), inbox);
         self.context.running_pods.inc();
-        self.tasks.spawn(async move {
-            worker.run().await;
-            uid
-        });
+        // Not in a block of its own, which would have room for the worker twice.
+        self.tasks.spawn(worker.run().map(move |()| uid));
     }
 
     fn ended(&mut self, ended: Result<String, JoinError>) {

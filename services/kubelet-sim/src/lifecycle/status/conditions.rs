@@ -2,11 +2,12 @@
 
 use api::core::v1::{PodCondition, PodStatus};
 use api::pod_conditions::{
-    CONTAINERS_READY, INITIALIZED, POD_SCHEDULED, READY, READY_TO_START_CONTAINERS, is_true, set_condition,
+    CONTAINERS_READY, DISRUPTION_TARGET, INITIALIZED, POD_SCHEDULED, READY, READY_TO_START_CONTAINERS, condition,
+    is_true, set_condition,
 };
 
 use super::super::Input;
-use super::super::slot::{Role, init_slots, main_slots};
+use super::super::slot::{Role, init_slots};
 use super::phase::exit_code;
 
 /// A condition's status with its reason and message; both empty when there is nothing to explain.
@@ -40,6 +41,17 @@ pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
         };
         set_condition(status, condition, input.now);
     }
+    if let Some(ended) = input.memory.ended.as_ref().filter(|_| input.memory.disrupted) {
+        let condition = PodCondition {
+            r#type: DISRUPTION_TARGET.to_owned(),
+            status: "True".to_owned(),
+            reason: "TerminationByKubelet".to_owned(),
+            message: ended.message.clone(),
+            observed_generation: input.pod.metadata.generation,
+            ..Default::default()
+        };
+        set_condition(status, condition, input.now);
+    }
     // In Kubernetes' order, after those of others.
     status.conditions.sort_by_key(|condition| ORDER.iter().position(|own| *own == condition.r#type));
 }
@@ -53,10 +65,6 @@ fn initialized(status: &PodStatus, input: &Input<'_>) -> Truth {
         return Ok("");
     }
     let slots = init_slots(&input.pod.spec);
-    if slots.len() > 0 && status.init_container_statuses.is_empty() {
-        let names = slots.map(|slot| slot.spec.name.as_str()).collect::<Vec<_>>().join(" ");
-        return Err(("ContainersNotInitialized", format!("containers with unknown status: [{names}]")));
-    }
     let incomplete: Vec<&str> = slots
         .zip(&status.init_container_statuses)
         .filter(|(slot, init)| match slot.role {
@@ -77,10 +85,6 @@ fn containers_ready(status: &PodStatus, input: &Input<'_>) -> Truth {
         "Failed" => return Err(("PodFailed", String::new())),
         _ => {}
     }
-    if status.container_statuses.is_empty() {
-        let names = main_slots(&input.pod.spec).map(|slot| slot.spec.name.as_str()).collect::<Vec<_>>().join(" ");
-        return Err(("ContainersNotReady", format!("containers with unknown status: [{names}]")));
-    }
     let sidecars = init_slots(&input.pod.spec)
         .zip(&status.init_container_statuses)
         .filter(|(slot, _)| slot.role == Role::Sidecar)
@@ -100,9 +104,12 @@ fn ready(status: &PodStatus, input: &Input<'_>, containers: &Truth) -> Truth {
     }
     let missing: Vec<String> = (input.pod.spec.readiness_gates.iter())
         .filter(|gate| !is_true(status, &gate.condition_type))
-        .map(|gate| match status.conditions.iter().any(|c| c.r#type == gate.condition_type) {
-            true => format!("the status of pod readiness gate {:?} is not \"True\", but False", gate.condition_type),
-            false => format!("corresponding condition of pod readiness gate {:?} does not exist.", gate.condition_type),
+        .map(|gate| match condition(status, &gate.condition_type) {
+            Some(condition) => format!(
+                "the status of pod readiness gate {:?} is not \"True\", but {}",
+                gate.condition_type, condition.status
+            ),
+            None => format!("corresponding condition of pod readiness gate {:?} does not exist.", gate.condition_type),
         })
         .collect();
     if missing.is_empty() { Ok("") } else { Err(("ReadinessGatesNotReady", missing.join(", "))) }

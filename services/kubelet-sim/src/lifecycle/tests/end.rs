@@ -101,6 +101,29 @@ fn d11_a_termination_begins_again_with_the_full_grace_period_after_a_restart() {
 }
 
 #[test]
+fn d11_when_the_runtime_restarts_the_hook_runs_again_and_the_grace_period_is_whole_again() {
+    let mut world = World::running(HOOKED);
+    world.delete(30);
+    world.now += SignedDuration::from_secs(12);
+    assert_eq!(world.done(), ["stop web 18s"]);
+    world.now += SignedDuration::from_secs(5);
+    assert_eq!(world.fail(FailureKind::Setup, "KillContainerError", "connection refused"), [""; 0]);
+    assert_eq!(world.wait(1), ["event: Stopping container web", "preStop web"]);
+    assert_eq!(world.wait(29), [""; 0], "30 s from here");
+    assert_eq!(world.wait(1), ["stop web 2s extended"]);
+}
+
+#[test]
+fn d11_a_grace_period_that_was_shortened_stays_short_when_the_runtime_restarts() {
+    let mut world = World::running(ONE);
+    world.delete(60);
+    world.open.remove(0);
+    world.delete(10);
+    assert_eq!(world.fail(FailureKind::Setup, "KillContainerError", "connection refused"), [""; 0]);
+    assert_eq!(world.wait(1), ["event: Stopping container web", "stop web 10s"]);
+}
+
+#[test]
 fn d13_a_pod_that_has_not_started_is_deleted_without_delay() {
     let mut world = World::new(ONE);
     world.step();
@@ -133,7 +156,7 @@ fn a_runtime_that_refuses_is_asked_again_and_not_all_the_time() {
     let mut world = World::running(ONE);
     world.delete(30);
     assert_eq!(world.fail(FailureKind::Setup, "KillContainerError", "busy"), [""; 0]);
-    assert_eq!(world.wait(1), ["stop web 29s"]);
+    assert_eq!(world.wait(1), ["event: Stopping container web", "stop web 30s"]);
     world.done();
     assert_eq!(world.fail(FailureKind::Setup, "KillPodSandboxError", "busy"), [""; 0]);
     assert_eq!(world.wait(1), ["remove sandbox"]);

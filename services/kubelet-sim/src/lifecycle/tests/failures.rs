@@ -46,6 +46,28 @@ fn s2_a_crash_loop_says_what_it_waits_for() {
 }
 
 #[test]
+fn h5_a_back_off_that_lasts_is_told_every_minute() {
+    let again = "event again: back-off web";
+    let mut world = World::running(ONE);
+    for told in [0, 0, 0, 0, 1, 2, 4] {
+        world.exits("web", 1);
+        let log = world.wait(300);
+        assert_eq!(log.iter().filter(|line| *line == again).count(), told, "{log:?}");
+        world.settle();
+    }
+    let mut world = started(ONE);
+    for (delay, told) in [(10, 0), (20, 0), (40, 0), (80, 1), (160, 2), (300, 4)] {
+        world.fail(FailureKind::Pull, "ErrImagePull", "no such image");
+        let mut expected = vec!["event: back-off pulling web"];
+        expected.extend(vec!["event again: back-off pulling web"; told]);
+        expected.push("start web#0");
+        assert_eq!(world.wait(delay), expected, "{delay} s");
+    }
+    let waiting = world.status("web").state.waiting.clone().unwrap();
+    assert_eq!(waiting.message, "Back-off pulling image \"nginx\": ErrImagePull: no such image", "it is said once");
+}
+
+#[test]
 fn s1_s2_the_restart_policy_decides_what_an_exit_means() {
     let cases = [
         ("Always", 0, "Running", "Terminated:Completed", vec!["start web#1"]),
@@ -121,8 +143,11 @@ fn s3_a_container_that_cannot_run_goes_into_a_crash_loop() {
     assert_eq!(world.fail(FailureKind::Container, "RunContainerError", "exec: not found"), ["start web#1"]);
     assert_eq!(world.state("web"), "Waiting:RunContainerError");
     world.create("web", 1, never_ran);
-    assert_eq!(world.fail(FailureKind::Container, "RunContainerError", "exec: not found"), ["event: back-off web 10s"]);
+    assert!(world.fail(FailureKind::Container, "RunContainerError", "exec: not found").is_empty());
+    assert_eq!(world.state("web"), "Waiting:RunContainerError", "what it waits for is told a moment later");
+    assert_eq!(world.wait(3), ["event: back-off web 10s"]);
     assert_eq!(world.state("web"), "Waiting:CrashLoopBackOff");
+    assert_eq!(world.wait(7), ["start web#2"], "and that moment is part of the back-off");
 }
 
 #[test]
@@ -130,7 +155,7 @@ fn h3_a_failing_post_start_hook_kills_the_container_and_the_policy_decides() {
     let mut world = started(ONE);
     world.create("web", 0, State::Running(world.now));
     let log = world.fail(FailureKind::Container, "PostStartHookError", "hook said no");
-    assert_eq!(log, ["event: PostStartHookError failed; the container is stopped", "stop web 30s"]);
+    assert_eq!(log, ["event: FailedPostStartHook", "stop web 30s"]);
     assert_eq!(world.done(), ["start web#1"]);
     assert_eq!(world.state("web"), "Waiting:PostStartHookError");
 }
@@ -152,50 +177,43 @@ fn a_deadline_fails_the_pod_however_well_it_runs() {
     let mut world = World::running("{activeDeadlineSeconds: 60, containers: [{name: web, image: x}]}");
     let log = world.wait(60);
     assert_eq!(log, ["terminate: DeadlineExceeded", "event: Stopping container web", "stop web 30s"]);
-    assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Failed", "DeadlineExceeded"));
+    assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Running", ""), "not before nothing runs any more");
+    assert_eq!(world.truth("Ready"), "False:PodFailed", "but it takes no more requests");
     assert_eq!(world.done(), ["stop sandbox"]);
+    assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Failed", "DeadlineExceeded"));
     assert_eq!(world.done(), [""; 0], "the object stays until somebody deletes it");
     assert_eq!(world.delete(0), ["remove sandbox"]);
     assert_eq!(world.done(), ["delete pod"]);
 }
 
 #[test]
-fn a_changed_image_restarts_the_container() {
-    let mut world = World::running(ONE);
-    world.pod.spec.containers[0].image = "nginx:2".to_owned();
-    assert_eq!(world.step(), ["event: Container web definition changed, will be restarted", "stop web 30s"]);
-    assert_eq!(world.done(), ["start web#1"]);
+fn a_pod_that_was_refused_has_no_containers_to_tell_about() {
+    let mut world = World::new("{containers: [{name: a, image: x}]}");
+    world.memory.reject(Ended { reason: "OutOfcpu".to_owned(), message: "no room".to_owned() });
+    assert_eq!(world.step(), [""; 0]);
+    let status = &world.last.status;
+    assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", "OutOfcpu"));
+    assert!(status.container_statuses.is_empty() && status.conditions.is_empty() && status.start_time.is_some());
+    let told = world.last.status.clone();
+    let mut after = World::of(world.pod.clone());
+    assert_eq!(after.step(), [""; 0]);
+    assert_eq!(after.last.status, told, "the next kubelet has nothing to add");
 }
 
+/// S3: Evicted.
 #[test]
-fn admission_refuses_what_does_not_fit() {
-    use api::core::v1::Node;
-    let node = |cpu: &str| {
-        let status = serde_json::json!({"allocatable": {"cpu": cpu, "memory": "1Gi", "pods": "2"}});
-        Node { status: serde_json::from_value(status).unwrap(), ..Node::default() }
-    };
-    let greedy = "{containers: [{name: a, image: x, resources: {requests: {cpu: 600m}}}]}";
-    let small = node("1");
-    let mut allocation = admission::Allocation::of(&small);
-    let pod = pod(greedy);
-    admission::admit(&pod, &small, &allocation).unwrap();
-    allocation.take(&api::pod_resources::requests(&pod.spec));
-    let refused = admission::admit(&pod, &small, &allocation).unwrap_err();
-    assert_eq!(refused.reason, "OutOfcpu");
-    assert_eq!(
-        refused.message,
-        "Pod was rejected: Node didn't have enough resource: cpu, requested: 600, used: 600, capacity: 1000"
-    );
-    let mut tiny = super::pod("{nodeSelector: {disk: ssd}, containers: [{name: a, image: x}]}");
-    assert_eq!(admission::admit(&tiny, &small, &allocation).unwrap_err().reason, "NodeAffinity");
-    tiny.spec.node_selector.clear();
-    admission::admit(&tiny, &small, &allocation).unwrap();
-    allocation.take(&api::pod_resources::requests(&tiny.spec));
-    assert_eq!(admission::admit(&tiny, &small, &allocation).unwrap_err().reason, "OutOfpods");
-
-    let mut world = World::of(pod);
-    world.memory.ended = Some(refused);
-    assert_eq!(world.step(), [""; 0]);
-    assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Failed", "OutOfcpu"));
-    assert!(world.last.status.container_statuses.is_empty());
+fn s3_an_evicted_pod_fails_when_its_containers_have_ended_and_not_before() {
+    let mut world = World::running("{terminationGracePeriodSeconds: 600, containers: [{name: a, image: x}]}");
+    let ended = Ended { reason: "Evicted".to_owned(), message: "The node was low on resource: memory. ".to_owned() };
+    world.memory.evict(&Eviction { ended, grace: 1, disrupts: true }, world.now);
+    let log = world.step();
+    assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Running", ""), "{log:?}");
+    let deadline = world.memory.termination.as_ref().unwrap().deadline;
+    assert_eq!(deadline, world.now + SignedDuration::from_secs(1), "the node's grace period, not the pod's");
+    world.settle();
+    let status = &world.last.status;
+    assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", "Evicted"));
+    let condition = api::pod_conditions::condition(status, "DisruptionTarget").expect("the condition");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "TerminationByKubelet"));
+    assert_eq!(condition.message, status.message);
 }

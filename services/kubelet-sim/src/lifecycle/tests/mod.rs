@@ -3,7 +3,9 @@
 mod end;
 mod failures;
 mod probing;
+mod sandbox;
 mod start;
+mod status;
 
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ struct World {
     observed: Observed,
     memory: Memory,
     now: Timestamp,
+    node: NodeFacts,
     /// Work begun and not finished.
     open: Vec<(Work, Action)>,
     /// Everything that was begun since it was last read.
@@ -28,7 +31,7 @@ struct World {
 }
 
 fn node() -> NodeFacts {
-    NodeFacts { host_ip: "192.168.0.7".to_owned(), runtime_name: "virtual".to_owned() }
+    NodeFacts { host_ip: "192.168.0.7".to_owned(), runtime_name: "virtual".into(), init_image_restarts: true }
 }
 
 /// A pod `web` in `default`, from the YAML of its spec.
@@ -51,7 +54,7 @@ impl World {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let observed = Observed::default();
         let memory = Memory::adopt(&pod, &observed, now);
-        Self { pod, observed, memory, now, open: Vec::new(), log: Vec::new(), last: Step::default() }
+        Self { pod, observed, memory, now, node: node(), open: Vec::new(), log: Vec::new(), last: Step::default() }
     }
 
     /// A pod whose containers run.
@@ -65,9 +68,8 @@ impl World {
     /// Steps until nothing new begins, and answers what began.
     fn step(&mut self) -> Vec<String> {
         loop {
-            let node = node();
-            let Self { pod, observed, memory, now, .. } = &*self;
-            let step = step(&Input { pod, observed, memory, node: &node, now: *now });
+            let Self { pod, observed, memory, node, now, .. } = &*self;
+            let step = step(&Input { pod, observed, memory, node, now: *now });
             let actions = step.actions.clone();
             self.last = step;
             if actions.is_empty() {
@@ -236,7 +238,7 @@ impl World {
         let slot = slot_of(&self.pod.spec, &due.container).unwrap();
         let probe = due.kind.of(&slot).unwrap().clone();
         self.memory.probe_begins(due, &probe, self.now);
-        self.memory.probed(&self.pod, due, &probe, Some(passed))
+        self.memory.probed(&self.pod, due, &probe, Some(passed), self.now)
     }
 }
 
@@ -259,10 +261,15 @@ fn describe(action: &Action) -> String {
             why => format!("terminate: {why:?}"),
         },
         Action::Note(Note::Killing { message, .. }) => format!("event: {message}"),
-        Action::Note(Note::CrashLoop { container, delay }) => {
+        Action::Note(Note::SandboxChanged { .. }) => "event: sandbox changed".to_owned(),
+        Action::Note(Note::CrashLoop { container, again: true, .. }) => format!("event again: back-off {container}"),
+        Action::Note(Note::CrashLoop { container, delay, .. }) => {
             format!("event: back-off {container} {}s", delay.as_secs())
         }
-        Action::Note(Note::PullBackOff { container, .. }) => format!("event: back-off pulling {container}"),
+        Action::Note(Note::PullBackOff { container, again, .. }) => {
+            let again = if *again { " again" } else { "" };
+            format!("event{again}: back-off pulling {container}")
+        }
     }
 }
 

@@ -16,7 +16,64 @@ fn p1_probes_start_after_their_delay_and_keep_their_period() {
             runs.push(tenth);
         }
     }
-    assert_eq!(runs, [51, 81, 111, 141, 171]);
+    assert_eq!(runs, [61, 91, 121, 151, 181], "seen running at 0.1 s; the first of its ticks after the delay");
+}
+
+#[test]
+fn p1_the_first_run_of_each_probe_is_kubernetes() {
+    // Kind, fields, when the container starts and when the first run comes, in seconds after the kubelet took the pod on.
+    let cases = [
+        ("livenessProbe", "periodSeconds: 10", 3.0, 10.0),
+        ("livenessProbe", "periodSeconds: 10", 10.0, 10.0),
+        ("livenessProbe", "periodSeconds: 3", 10.0, 12.0),
+        ("livenessProbe", "periodSeconds: 10, initialDelaySeconds: 15", 3.0, 20.0),
+        ("livenessProbe", "initialDelaySeconds: 7", 3.0, 10.0),
+        ("startupProbe", "periodSeconds: 4", 1.0, 4.0),
+        ("startupProbe", "periodSeconds: 4, initialDelaySeconds: 4", 1.0, 8.0),
+        ("readinessProbe", "periodSeconds: 10", 3.0, 3.1),
+        ("readinessProbe", "periodSeconds: 10, initialDelaySeconds: 5", 3.0, 13.1),
+        ("readinessProbe", "periodSeconds: 1, initialDelaySeconds: 5", 3.0, 8.1),
+    ];
+    for (kind, fields, starts, expected) in cases {
+        let mut world =
+            World::new(&format!("containers: [{{name: a, image: x, {kind}: {{tcpSocket: {{port: 80}}, {fields}}}}}]"));
+        let begin = world.now;
+        world.step();
+        world.now = begin + SignedDuration::from_millis((starts * 1_000.0) as i64);
+        world.settle();
+        let (due, next) = probes::due(&world.pod, &world.observed, &world.memory, world.now);
+        let first = if due.is_empty() { next.unwrap() } else { world.now };
+        assert_eq!(
+            first.duration_since(begin).as_millis() as f64 / 1_000.0,
+            expected,
+            "{kind} {{{fields}}} from {starts}"
+        );
+    }
+}
+
+#[test]
+fn p2_a_condemned_container_is_not_probed_for_its_health_any_more() {
+    let mut world = with_probes("livenessProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 1}");
+    world.wait(1);
+    assert_eq!(world.probe(false), [(ProbeKind::Liveness, Verdict::Failed)]);
+    world.step();
+    world.wait(5);
+    assert!(world.probe(false).is_empty(), "it is being stopped");
+}
+
+#[test]
+fn p2_i8_a_sidecar_is_restarted_when_a_probe_of_it_fails() {
+    for (kind, word) in [("livenessProbe", "liveness"), ("startupProbe", "startup")] {
+        let mut world = World::new(&format!(
+            "{{initContainers: [{{name: s, image: x, restartPolicy: Always, {kind}: {{tcpSocket: {{port: 1}}, periodSeconds: 1, failureThreshold: 1}}}}],
+               containers: [{{name: web, image: x}}]}}"
+        ));
+        world.settle();
+        world.wait(1);
+        world.probe(false);
+        assert_eq!(world.step(), [format!("event: Init container s failed {word} probe"), "stop s 30s".to_owned()]);
+        assert_eq!(world.done()[0], "start s#1", "{word}");
+    }
 }
 
 #[test]
@@ -62,7 +119,7 @@ fn p2_a_failing_liveness_probe_restarts_the_container() {
     assert_eq!(world.done(), ["start web#1"]);
     world.done();
     assert_eq!(world.state("web"), "Running");
-    assert!(world.probe(false).is_empty(), "the new attempt is judged anew, and from its start");
+    assert_eq!(world.probe(false), [(ProbeKind::Liveness, Verdict::Same)], "the new attempt is judged anew");
 }
 
 #[test]
@@ -93,8 +150,9 @@ fn p4_while_the_startup_probe_has_not_passed_the_others_do_not_run() {
     assert_eq!(world.probe(true), [(ProbeKind::Startup, Verdict::Passed)]);
     world.step();
     assert_eq!((world.status("web").started, world.status("web").ready), (Some(true), false));
-    let kinds: Vec<_> = world.probe(true).into_iter().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds, [ProbeKind::Liveness, ProbeKind::Readiness]);
+    assert_eq!(world.probe(true), [(ProbeKind::Liveness, Verdict::Same)]);
+    world.now += SignedDuration::from_millis(100);
+    assert_eq!(world.probe(true), [(ProbeKind::Readiness, Verdict::Passed)], "as soon as it is seen to have started");
     world.step();
     assert_eq!(world.truth("Ready"), "True");
 }

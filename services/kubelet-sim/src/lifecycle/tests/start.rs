@@ -77,16 +77,6 @@ fn i3_a_failing_init_container_is_retried_or_fails_the_pod() {
 }
 
 #[test]
-fn i5_a_lost_sandbox_runs_the_init_containers_again() {
-    let mut world = World::running("{initContainers: [{name: i, image: x}], containers: [{name: c, image: x}]}");
-    world.observed.sandboxes[0].ready = false;
-    world.set_exited("c-0", 137);
-    assert_eq!(world.settle(), ["sandbox 1", "volumes", "start i#1", "start c#1"]);
-    assert_eq!(world.status("c").restart_count, 1);
-    assert_eq!(world.last.status.pod_ip, "10.244.0.3");
-}
-
-#[test]
 fn i8_sidecars_start_in_order_and_hold_up_the_others_until_they_have_started() {
     let mut world = World::new(
         "{initContainers: [{name: side, image: x, restartPolicy: Always, startupProbe: {tcpSocket: {port: 1}}}],

@@ -1,6 +1,7 @@
 //! What goes wrong, and what users see of it.
 
 use super::*;
+use crate::lifecycle::{Ended, Eviction};
 
 #[tokio::test(start_paused = true)]
 async fn s2_a_crashing_container_is_restarted_with_growing_delays() {
@@ -23,35 +24,6 @@ async fn s2_a_crashing_container_is_restarted_with_growing_delays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_failures_are_shown_with_their_reasons_and_events() {
-    /// Container, annotations, waiting reason, one of the events.
-    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
-    let cases: [Case; 8] = [
-        ("image: Nginx", &[], "InvalidImageName", "InspectFailed"),
-        ("image: nginx", &[("inspect-error", "no")], "ImageInspectError", "InspectFailed"),
-        ("image: nginx, imagePullPolicy: Never", &[], "ErrImageNeverPull", "ErrImageNeverPull"),
-        ("image: 'nginx:missing'", &[], "ImagePullBackOff", "BackOff"),
-        ("image: registry.invalid/app", &[], "RegistryUnavailable", "Failed"),
-        ("image: nginx", &[("create-error", "no")], "CreateContainerError", "Failed"),
-        (
-            "image: nginx, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]",
-            &[],
-            "CreateContainerConfigError",
-            "Failed",
-        ),
-        ("image: nginx", &[("start-error", "no")], "RunContainerError", "Failed"),
-    ];
-    for (container, annotations, reason, event) in cases {
-        let cluster = Cluster::new().await;
-        cluster.create_with(&format!("containers: [{{name: web, {container}}}]"), annotations);
-        cluster.until_waiting(reason).await;
-        assert!(cluster.reasons().iter().any(|seen| seen == event), "{reason}: no event {event}");
-        cluster.delete(0);
-        cluster.until_gone().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn h3_a_failing_post_start_hook_is_told_with_its_output() {
     let cluster = Cluster::new().await;
     cluster.create_with(
@@ -70,11 +42,11 @@ async fn volumes_wait_for_what_they_refer_to() {
     let cluster = Cluster::new().await;
     cluster.create("{volumes: [{name: v, configMap: {name: c}}], containers: [{name: web, image: pause}]}");
     sleep(Duration::from_secs(3)).await;
-    assert_eq!(
-        cluster.events(),
-        ["Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"c\" not found"]
-    );
-    cluster.api.config_maps.lock().push("c".to_owned());
+    let told = "Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"c\" not found";
+    assert_eq!(cluster.events(), [told; 3], "at once, after 0.5 s and after 1.5 s");
+    cluster.api.set_config_map("c", &[]);
+    let took = cluster.until_ready().await;
+    assert!(took < 400, "the next attempt would be due in 500 ms, but the pod went on at once: {took} ms");
     cluster.until_ready().await;
 }
 
@@ -116,7 +88,7 @@ async fn the_node_refuses_what_does_not_fit() {
     assert_eq!(cluster.sandboxes().await, 0);
 
     let before = cluster.status();
-    let cluster = cluster.restart();
+    let cluster = cluster.restart().await;
     sleep(Duration::from_secs(60)).await;
     assert_eq!(cluster.status(), before, "a kubelet that comes back has nothing to add");
     assert_eq!(cluster.reasons(), [""; 0]);
@@ -143,7 +115,29 @@ async fn a_pod_whose_time_is_up_is_told_so() {
     let cluster = Cluster::new().await;
     cluster.create("activeDeadlineSeconds: 5\ncontainers: [{name: web, image: nginx}]");
     cluster.until("failed", |status| status.is_some_and(|status| status.phase == "Failed")).await;
-    let told = "Normal DeadlineExceeded: Pod was active on the node longer than the specified deadline".to_owned();
+    let told = "Normal DeadlineExceeded: Pod was active on the node longer than the specified deadline";
     let events = cluster.events();
-    assert!(events.contains(&told), "{events:?}");
+    let of_the_end: Vec<&String> = events.iter().filter(|event| !is_of_a_start(event)).collect();
+    assert_eq!(of_the_end, [told, "Normal Killing: Stopping container web"], "each once");
+}
+
+/// H5, S3: Evicted. The eviction manager tells of it; the pod's worker adds what becomes of containers.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_the_node_ends_is_told_so_by_who_ends_it() {
+    for reason in ["Evicted", "Terminated"] {
+        let cluster = Cluster::new().await;
+        let uid = cluster.create(NGINX).metadata.uid;
+        cluster.until_ready().await;
+        let ended = Ended { reason: reason.to_owned(), message: "the node's business".to_owned() };
+        cluster.api.tell(PodChange::Evict(uid, Box::new(Eviction { ended, grace: 1, disrupts: true })));
+        cluster.until("failed", |status| status.is_some_and(|status| status.phase == "Failed")).await;
+        assert_eq!(cluster.status().unwrap().reason, reason);
+        let events = cluster.events();
+        let of_the_end: Vec<&String> = events.iter().filter(|event| !is_of_a_start(event)).collect();
+        assert_eq!(of_the_end, ["Normal Killing: Stopping container web"]);
+    }
+}
+
+fn is_of_a_start(event: &str) -> bool {
+    ["Pulling", "Pulled", "Created", "Started"].iter().any(|reason| event.starts_with(&format!("Normal {reason}:")))
 }

@@ -77,12 +77,96 @@ async fn a_container_that_crashes_begins_a_trace_of_its_own_that_links_back() {
     recorder.clear();
     sleep(Duration::from_secs(35)).await;
     assert!(in_trace(&recorder, &writer(1)).is_empty(), "the creation is over\n{recorder}");
-    let root = recorder.only("sync pod");
-    assert_eq!(root.parent, None);
+    let root = recorder.only("container failed");
+    assert_eq!((root.parent.as_deref(), root.step()), (None, Some(Step::PodRestart1)));
     assert_eq!(root.links.len(), 1);
     assert_eq!(root.links[0].trace_id(), writer(1).trace_id());
-    let restarted = recorder.only("start container");
-    assert!(restarted.is_child_of(&root.context) && restarted.step().is_none(), "no step: the pod was up before");
+    let run = recorder.only("sync pod");
+    assert!(run.is_child_of(&root.context) && run.step() == Some(Step::PodRestart3));
+    assert!(recorder.step(Step::PodRestart6(0)).is_child_of(&run.context));
+}
+
+/// P2, S2.
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_a_journey_from_the_failed_probe_or_the_end_of_its_back_off_to_ready() {
+    let recorder = Recorder::new();
+    let _current = recorder.install();
+    let cluster = Cluster::new().await;
+    let spec = "containers: [{name: other, image: pause}, {name: web, image: nginx,
+        lifecycle: {postStart: {exec: {command: ['true']}}},
+        livenessProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 2},
+        readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1}}]";
+    let ignores = ("web.term-time", "ignore");
+    cluster.create_because(spec, &[("web.live-for", "5s"), ignores], writer(1));
+    cluster.until_ready().await;
+    let restarts = |count: i32| {
+        move |status: Option<&PodStatus>| {
+            status.is_some_and(|s| {
+                let ready = api::pod_conditions::is_true(s, api::pod_conditions::READY);
+                ready && s.container_statuses.iter().any(|c| c.restart_count == count)
+            })
+        }
+    };
+    recorder.clear();
+    cluster.until("restarted", restarts(1)).await;
+    sleep(Duration::from_millis(100)).await;
+    let root = recorder.only("container failed");
+    let journey = ["1", "3", "4[1]", "5[1]", "6[1]", "7[1]", "9[1]"].map(|id| format!("pod.restart.{id}"));
+    assert_eq!(steps(&recorder, &root.context), BTreeSet::from(journey), "{recorder}");
+    assert_eq!(root.links[0].trace_id(), writer(1).trace_id());
+    assert_eq!(in_trace(&recorder, &root.context).len(), recorder.spans().len(), "and nothing beside it\n{recorder}");
+
+    recorder.clear();
+    cluster.until("restarted again", restarts(2)).await;
+    sleep(Duration::from_millis(100)).await;
+    let roots: Vec<_> = recorder.spans().into_iter().filter(|span| span.parent.is_none()).collect();
+    assert_eq!(roots.len(), 2, "the probe's verdict, and the end of the back-off\n{recorder}");
+    let stopped = ["1", "3", "4[1]", "5[1]"].map(|id| format!("pod.restart.{id}"));
+    let started = ["1", "2", "3", "6[1]", "7[1]", "9[1]"].map(|id| format!("pod.restart.{id}"));
+    assert_eq!(steps(&recorder, &roots[0].context), BTreeSet::from(stopped), "{recorder}");
+    assert_eq!(steps(&recorder, &roots[1].context), BTreeSet::from(started), "{recorder}");
+    assert!(roots.iter().all(|root| root.links[0].trace_id() == writer(1).trace_id()));
+    let wait = recorder.step(Step::PodRestart2);
+    assert_eq!(wait.end.duration_since(wait.start).unwrap().as_secs(), 10);
+}
+
+/// H5.
+#[tokio::test(start_paused = true)]
+async fn a_back_off_that_is_told_again_makes_no_span() {
+    let recorder = Recorder::new();
+    let _current = recorder.install();
+    for (spec, settings) in [
+        ("containers: [{name: web, image: 'nginx:missing'}]", &[][..]),
+        (NGINX, &[("run-for", "1s"), ("exit-code", "1")]),
+    ] {
+        let cluster = Cluster::new().await;
+        cluster.create_because(spec, settings, writer(1));
+        // Long enough for a back-off of five minutes, the fifth or sixth, and not for its end.
+        sleep(Duration::from_secs(10 + 20 + 40 + 80 + 160 + 20)).await;
+        let backs_off = |cluster: &Cluster| cluster.reasons().iter().filter(|reason| *reason == "BackOff").count();
+        backs_off(&cluster);
+        recorder.clear();
+        sleep(Duration::from_secs(240)).await;
+        assert_eq!(backs_off(&cluster), 4, "{spec}: one each minute");
+        assert!(recorder.spans().is_empty(), "{spec}\n{recorder}");
+        cluster.shutdown.trigger();
+    }
+}
+
+/// P3.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_not_ready_any_more_begins_a_trace_that_says_so() {
+    let recorder = Recorder::new();
+    let _current = recorder.install();
+    let cluster = Cluster::new().await;
+    cluster.create_because(PROBED, &[("ready-for", "5s")], writer(1));
+    cluster.until_ready().await;
+    recorder.clear();
+    sleep(Duration::from_secs(20)).await;
+    let probe = recorder.only("readiness probe");
+    let run = recorder.only("sync pod");
+    assert!(probe.is_child_of(&run.context) && run.parent.is_none() && probe.step().is_none(), "{recorder}");
+    assert_eq!(run.links[0].trace_id(), writer(1).trace_id());
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +183,7 @@ async fn a_version_that_gives_nothing_to_do_makes_no_span() {
     sleep(Duration::from_secs(60)).await;
     assert!(recorder.spans().is_empty(), "{recorder}");
 
-    let cluster = cluster.restart();
+    let cluster = cluster.restart().await;
     sleep(Duration::from_secs(60)).await;
     assert!(recorder.spans().is_empty(), "a restart changes nothing\n{recorder}");
     cluster.delete_because(5, writer(4));

@@ -124,7 +124,7 @@ async fn pods_are_not_restarted_when_the_kubelet_is() {
     cluster.until_ready().await;
     let before = cluster.status().unwrap();
     let writes = cluster.api.statuses.lock().len();
-    let cluster = cluster.restart();
+    let cluster = cluster.restart().await;
     sleep(Duration::from_secs(60)).await;
     assert_eq!(cluster.status().unwrap(), before);
     assert_eq!(cluster.api.statuses.lock().len(), writes, "nothing had to be written");
@@ -138,7 +138,7 @@ async fn what_lost_its_pod_while_the_kubelet_was_away_is_cleaned_up() {
     cluster.shutdown.trigger();
     *cluster.api.watch.lock() = None;
     cluster.api.remove("web");
-    let cluster = Cluster::on(cluster.api, cluster.engine, cluster.clock);
+    let cluster = Cluster::on(cluster.api, cluster.engine, cluster.clock, None);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(cluster.sandboxes().await, 0);
 }

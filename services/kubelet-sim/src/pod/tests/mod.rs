@@ -1,8 +1,13 @@
 //! Workers on a virtual engine, under paused time, against an apiserver of a few lines.
 
+mod bad_input;
 mod failures;
+mod hooks;
 mod journeys;
 mod life;
+mod paced;
+mod reasons;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +35,7 @@ struct Apiserver {
     events: Mutex<Vec<String>>,
     /// What every status write said: the phase and whether the pod was ready.
     statuses: Mutex<Vec<String>>,
-    config_maps: Mutex<Vec<String>>,
+    config_maps: Mutex<BTreeMap<String, tokio::sync::watch::Sender<Known>>>,
     node_labels: Mutex<BTreeMap<String, String>>,
     down: Mutex<bool>,
     /// The trace contexts in which statuses were written and objects deleted, by what was done.
@@ -63,6 +68,18 @@ impl Apiserver {
         if let Some(pod) = self.pods.lock().remove(name) {
             self.tell(PodChange::Gone(Arc::new(pod), Cause::default()));
         }
+    }
+
+    /// What is known of a config map.
+    fn known(&self, name: &str) -> tokio::sync::watch::Sender<Known> {
+        let mut known = self.config_maps.lock();
+        known.entry(name.to_owned()).or_insert_with(|| tokio::sync::watch::Sender::new(Known::Missing)).clone()
+    }
+
+    /// Makes a config map with these values, or changes it.
+    fn set_config_map(&self, name: &str, values: &[(&str, &str)]) {
+        let entries = values.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        self.known(name).send_replace(Known::Is(Arc::new(Content { entries, immutable: false })));
     }
 
     fn available(&self) -> Result<(), api::Error> {
@@ -100,14 +117,23 @@ impl PodApi for Apiserver {
     }
 
     async fn config_map(&self, _namespace: &str, name: &str) -> Result<ConfigMap, api::Error> {
-        if self.config_maps.lock().iter().any(|known| known == name) {
-            return Ok(ConfigMap::default());
+        match &*self.known(name).borrow() {
+            Known::Is(_) => Ok(ConfigMap::default()),
+            _ => Err(api::Error::not_found("", "configmaps", name)),
         }
-        Err(api::Error::not_found("", "configmaps", name))
     }
 
     async fn secret(&self, _namespace: &str, name: &str) -> Result<Secret, api::Error> {
         Err(api::Error::not_found("", "secrets", name))
+    }
+
+    fn follow(&self, reference: &Reference) -> Followed {
+        let name = if reference.kind == SourceKind::ConfigMap { reference.name.as_str() } else { "" };
+        Followed::new(self.known(name).subscribe(), Arc::new(()))
+    }
+
+    fn services(&self, _namespace: &str) -> Option<Vec<Arc<Service>>> {
+        Some(Vec::new())
     }
 
     async fn node(&self, _name: &str) -> Result<Node, api::Error> {
@@ -128,33 +154,50 @@ struct Cluster {
     context: Arc<NodeContext>,
     clock: Clock,
     shutdown: Shutdown,
+    files: Option<PodFiles>,
 }
 
 impl Cluster {
     async fn new() -> Self {
-        let clock = Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap());
+        Self::with_files(None).await
+    }
+
+    /// A node whose containers would see files.
+    async fn with_files(files: Option<PodFiles>) -> Self {
+        Self::at_pace(Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()), files).await
+    }
+
+    /// A node with its own idea of time.
+    async fn at_pace(clock: Clock, files: Option<PodFiles>) -> Self {
         let engine = VirtualEngine::new("n1", Arc::new(Catalogue::built_in()), clock.clone(), None);
         let network_config = Some(cri::NetworkConfig { pod_cidr: "10.244.0.0/24".to_owned() });
         let runtime_config = Some(cri::RuntimeConfig { network_config });
         engine.update_runtime_config(cri::UpdateRuntimeConfigRequest { runtime_config }).await.unwrap();
-        Self::on(Arc::default(), engine, clock)
+        Self::on(Arc::default(), engine, clock, files)
     }
 
     /// A kubelet on what an earlier one left.
-    fn on(api: Arc<Apiserver>, engine: Arc<VirtualEngine>, clock: Clock) -> Self {
-        let facts = NodeFacts { host_ip: "192.168.0.7".to_owned(), runtime_name: "virtual".to_owned() };
+    fn on(api: Arc<Apiserver>, engine: Arc<VirtualEngine>, clock: Clock, files: Option<PodFiles>) -> Self {
+        let kept = files.clone();
+        let facts =
+            NodeFacts { host_ip: "192.168.0.7".to_owned(), runtime_name: "virtual".into(), init_image_restarts: true };
         let status = serde_json::json!({"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}});
         let node = Node { status: serde_json::from_value(status).unwrap(), ..Node::default() };
         let context = Arc::new(NodeContext {
             name: "n1".to_owned(),
             runtime: Runtime::of(engine.clone()),
             api: api.clone(),
+            root_dir: "/var/lib/kubelet".into(),
+            volumes: Volumes::new(files),
+            dns: NodeDns::default(),
             facts,
             clock: clock.clone(),
             trace_mode: TraceMode::default(),
-            node: RwLock::new(Arc::new(node)),
+            node: watch::Sender::new(Arc::new(node)),
             running_pods: Gauge::default(),
             admitted: Mutex::default(),
+            health: Mutex::default(),
+            changed: Notify::new(),
         });
         let shutdown = Shutdown::new();
         let (workers, watch) = Workers::new(context.clone());
@@ -164,14 +207,20 @@ impl Cluster {
         }
         let _ = watch.send(PodChange::Complete);
         *api.watch.lock() = Some(watch);
-        Self { api, engine, context, clock, shutdown }
+        Self { api, engine, context, clock, shutdown, files: kept }
     }
 
     /// The kubelet dies; the runtime and the apiserver live on.
-    fn restart(self) -> Self {
-        self.shutdown.trigger();
-        *self.api.watch.lock() = None;
-        Self::on(self.api, self.engine, self.clock)
+    async fn restart(self) -> Self {
+        let Self { api, engine, context, clock, shutdown, files } = self;
+        shutdown.trigger();
+        *api.watch.lock() = None;
+        let kubelet = Arc::downgrade(&context);
+        drop(context);
+        // Paused time goes on only when nothing runs: neither a task of the dead, nor a thread that it had write to the disk.
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(kubelet.strong_count(), 0, "two kubelets must not work on the same files");
+        Self::on(api, engine, clock, files)
     }
 
     fn create(&self, spec: &str) -> Pod {

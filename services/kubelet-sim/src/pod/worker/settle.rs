@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use tracing::{Instrument, Span};
 
 use super::{End, Worker};
-use crate::lifecycle::{self, Action, Input, Note, Step, Why, Work, probes, slot_of};
+use crate::lifecycle::{self, Action, Input, Note, Role, Step, Why, Work, probes, slot_of};
 use crate::pod::execute::Executor;
-use crate::pod::probing;
 use crate::pod::reporting::Turn;
+use crate::pod::{paced, probing};
 
 impl Worker {
     /// Steps until nothing more begins, and writes the status if it has changed.
@@ -28,7 +28,7 @@ impl Worker {
                 now,
             };
             let Step { actions, status, wake_at, over } = lifecycle::step(&input);
-            self.remember(status, now);
+            self.remember(status);
             (self.wake_at, self.over) = (wake_at, over);
             for action in actions {
                 // The end of a pod is reported before its object goes.
@@ -47,11 +47,11 @@ impl Worker {
     }
 
     /// The state machine sees the status that will be reported, so that times in it stand still.
-    fn remember(&mut self, status: PodStatus, now: Timestamp) {
+    fn remember(&mut self, status: PodStatus) {
         if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
             self.context.release(&self.pod.metadata.uid);
         }
-        self.reporting.want(status, now);
+        self.reporting.want(paced::settled(&self.context.clock, status), self.context.clock.world());
         self.pod = Arc::clone(self.reporting.pod());
     }
 
@@ -59,7 +59,17 @@ impl Worker {
         if matches!(action, Action::RemoveSandboxes(_)) && self.memory.last_words.is_none() {
             self.memory.last_words = Some(Box::new(self.pod.status.clone()));
         }
-        let run = self.begin_run();
+        if let Action::Start { container, attempt: 1.. } = action
+            && self.aborts.is_empty()
+            && !self.memory.has_stopped(container)
+            && slot_of(&self.pod.spec, container).is_some_and(|slot| slot.role != Role::Init)
+        {
+            // A container that comes back is a journey of its own, also where the pod has not been ready yet. One that was stopped
+            // for it comes back in the journey that stopped it.
+            self.journey.begin_anew();
+        }
+        // What lasts is told again, but nothing begins that a trace could show.
+        let run = if action.is_repetition() { Span::none() } else { self.begin_run() };
         self.announce(action, &run);
         // What has begun may be waited for: when, says the next step.
         self.dirty = true;
@@ -91,9 +101,11 @@ impl Worker {
 
     /// Tells the user about what begins.
     fn announce(&self, action: &Action, run: &Span) {
+        let api = &self.context.api;
+        // This is the end of a pod whose time is up. Who evicts it tells so himself.
         if let Action::Terminate(Why::Ended(ended)) = action {
             let message = ended.message.clone();
-            return run.in_scope(|| self.context.api.event(&self.pod, "", Normal, &ended.reason, message));
+            return run.in_scope(|| api.event(&self.pod, "", Normal, &ended.reason, message));
         }
         let Action::Note(note) = action else { return };
         let meta = &self.pod.metadata;
@@ -104,28 +116,32 @@ impl Worker {
                 let message = format!("Back-off restarting failed container {container} in pod {pod}");
                 (container, vec![(Warning, "BackOff", message)])
             }
-            Note::PullBackOff { container, image } => {
+            Note::PullBackOff { container, image, .. } => {
                 let waits = (Normal, "BackOff", format!("Back-off pulling image {image:?}"));
                 (container, vec![waits, (Warning, "Failed", "Error: ImagePullBackOff".to_owned())])
+            }
+            Note::SandboxChanged { .. } => {
+                let message = "Pod sandbox changed, it will be killed and re-created.".to_owned();
+                return run.in_scope(|| api.event(&self.pod, "", Normal, "SandboxChanged", message));
             }
         };
         let field = slot_of(&self.pod.spec, container).map(|slot| slot.field_path()).unwrap_or_default();
         run.in_scope(|| {
             for (kind, reason, message) in events {
-                self.context.api.event(&self.pod, &field, kind, reason, message);
+                api.event(&self.pod, &field, kind, reason, message);
             }
         });
     }
 
     fn report(&mut self) {
-        let now = self.context.clock.now();
+        let now = self.context.clock.world();
         let Turn::Write(pod) = self.reporting.turn(self.on_its_way(), now) else { return };
         let run = self.begin_run();
         self.reporting.begin();
         let context = Arc::clone(&self.context);
         let write = async move {
-            let answer = context.api.write_status(&pod).await;
-            End::Status(pod, answer)
+            let answer = context.api.write_status(&paced::real(&context.clock, Arc::clone(&pod))).await;
+            End::Status(pod, answer.map(Arc::new))
         };
         self.under_way.push(write.instrument(run).boxed());
     }
@@ -140,7 +156,9 @@ impl Worker {
             };
             self.memory.probe_begins(&due, probe, now);
             let attempt = self.observed.latest(&due.container).map_or(0, |container| container.attempt);
-            self.probe_spans.begin(self.journey.context(), &self.pod, &due, attempt);
+            if !probes::has_passed(&self.memory, &due) {
+                self.probe_spans.begin(self.journey.context(), &self.pod, &due, attempt);
+            }
             let run = probing::run(&self.context, &self.pod, &self.observed, due);
             self.under_way.push(run.map(End::Probe).boxed());
         }
