@@ -3,19 +3,32 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{sleep, timeout};
+use tokio::time::Instant;
 
+use super::VirtualEngine;
 use super::containers::no_such;
-use super::state::{Container, nanos};
-use super::{VirtualEngine, command};
+use super::inside::Program;
+use super::state::Container;
 use crate::cri;
+use crate::runtime::behaviour::{Outcome, Steps};
 use crate::runtime::{Handler, PodAccess, Purpose, Result, RuntimeError, Target, Verdict};
 
 /// What a container answers, and how long it takes.
-struct Answer {
-    after: Duration,
-    exit_code: i32,
-    output: String,
+pub(super) struct Answer {
+    pub(super) after: Duration,
+    pub(super) exit_code: i32,
+    pub(super) output: String,
+}
+
+/// What a probe finds by the container's age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    /// Nothing listens yet.
+    Down,
+    Well,
+    Ill,
+    /// It does not answer in time.
+    Hangs,
 }
 
 #[async_trait]
@@ -27,53 +40,70 @@ impl PodAccess for VirtualEngine {
         purpose: Purpose,
         limit: Option<Duration>,
     ) -> Result<Verdict> {
-        let answer = self.ask(&target.container_id, |container, now| match purpose {
-            Purpose::PostStart | Purpose::PreStop => hook(container, handler, purpose),
-            Purpose::Startup | Purpose::Liveness | Purpose::Readiness => probe(container, handler, purpose, now),
-        })?;
-        if let Handler::Exec(argv) = handler
-            && asks_to_stop(argv)
-        {
-            self.signal(&target.container_id);
-        }
-        if timeout(limit.unwrap_or(Duration::MAX), sleep(answer.after)).await.is_err() {
-            return Ok(Verdict::Failure(too_late(handler, limit.unwrap_or_default())));
-        }
+        let id = &target.container_id;
+        let answered = async {
+            match purpose {
+                Purpose::PostStart | Purpose::PreStop => self.hook(id, handler, purpose).await,
+                Purpose::Startup | Purpose::Liveness | Purpose::Readiness => self.probe(id, handler, purpose).await,
+            }
+        };
+        let answer = tokio::select! {
+            answer = answered => answer?,
+            () = self.clock.sleep(limit.unwrap_or(Duration::MAX)) => {
+                return Ok(Verdict::Failure(too_late(handler, limit.unwrap_or_default())));
+            }
+        };
         Ok(if answer.exit_code == 0 { Verdict::Success } else { Verdict::Failure(answer.output) })
+    }
+
+    async fn before_start(&self, container_id: &str) -> Result<()> {
+        let state = self.state.lock();
+        let container = state.containers.get(container_id).ok_or_else(|| no_such("container", container_id))?;
+        match &container.behaviour.pre_start_error {
+            Some(error) => Err(RuntimeError::unknown(error.clone())),
+            None => Ok(()),
+        }
     }
 }
 
 impl VirtualEngine {
     pub(super) async fn execute(&self, request: cri::ExecSyncRequest) -> Result<cri::ExecSyncResponse> {
-        let answer = self.ask(&request.container_id, |container, _| run(container, &request.cmd))?;
-        if asks_to_stop(&request.cmd) {
-            self.signal(&request.container_id);
-        }
         let limit = u64::try_from(request.timeout)
             .ok()
             .filter(|seconds| *seconds > 0)
             .map_or(Duration::MAX, Duration::from_secs);
-        if timeout(limit, sleep(answer.after)).await.is_err() {
-            let message = format!(
-                "failed to exec in container: timeout {}s exceeded: context deadline exceeded",
-                request.timeout
-            );
-            return Err(RuntimeError { code: tonic::Code::DeadlineExceeded, message });
+        tokio::select! {
+            answer = self.command(&request.container_id, &request.cmd) => {
+                let Answer { exit_code, output, .. } = answer?;
+                Ok(cri::ExecSyncResponse { stdout: output.into_bytes(), stderr: Vec::new(), exit_code })
+            }
+            () = self.clock.sleep(limit) => {
+                let message = format!(
+                    "failed to exec in container: timeout {}s exceeded: context deadline exceeded",
+                    request.timeout
+                );
+                Err(RuntimeError { code: tonic::Code::DeadlineExceeded, message })
+            }
         }
-        Ok(cri::ExecSyncResponse {
-            stdout: answer.output.into_bytes(),
-            stderr: Vec::new(),
-            exit_code: answer.exit_code,
-        })
     }
 
-    fn ask(&self, id: &str, question: impl FnOnce(&Container, i64) -> Answer) -> Result<Answer> {
-        let state = self.state.lock();
-        let container = state.containers.get(id).ok_or_else(|| no_such("container", id))?;
-        if container.running_since().is_none() {
-            return Err(RuntimeError::unknown(format!("container {id} is not running")));
+    /// A command inside, as hooks and probes run them: what is not known counts as done.
+    async fn command(&self, id: &str, argv: &[String]) -> Result<Answer> {
+        if let Some(answer) = self.inside(id, |container, _| container.canned())? {
+            if asks_to_stop(argv) {
+                self.signal(id);
+            }
+            self.clock.sleep(answer.after).await;
+            return Ok(answer);
         }
-        Ok(question(container, self.now()))
+        let Some(program) = Program::of(argv) else {
+            if asks_to_stop(argv) {
+                self.signal(id);
+            }
+            return Ok(Answer { after: Duration::ZERO, exit_code: 0, output: String::new() });
+        };
+        let ran = self.perform(id, program, true).await?;
+        Ok(Answer { after: Duration::ZERO, exit_code: ran.exit_code, output: ran.out + &ran.err })
     }
 
     /// A command inside asked the main process to stop.
@@ -86,85 +116,153 @@ impl VirtualEngine {
             self.look_again(id, at);
         }
     }
-}
 
-/// A hook takes as long as it is told to, else as its command says.
-fn hook(container: &Container, handler: &Handler, purpose: Purpose) -> Answer {
-    let behaviour = &container.behaviour;
-    let (after, error) = match purpose {
-        Purpose::PostStart => (behaviour.post_start_time, &behaviour.post_start_error),
-        _ => (behaviour.pre_stop_time, &behaviour.pre_stop_error),
-    };
-    let mut answer = match handler {
-        Handler::Exec(argv) => run(container, argv),
-        _ => Answer { after: Duration::from_millis(1), exit_code: 0, output: String::new() },
-    };
-    if let Some(after) = after {
-        answer.after = after;
-    }
-    if let Some(error) = error {
-        answer.exit_code = 1;
-        answer.output.clone_from(error);
-    }
-    answer
-}
-
-/// A command inside the container.
-fn run(container: &Container, argv: &[String]) -> Answer {
-    let behaviour = &container.behaviour;
-    let course = command::course(argv);
-    Answer {
-        after: behaviour
-            .exec_time
-            .or(course.and_then(|course| course.runs_for))
-            .unwrap_or_default()
-            .max(Duration::from_millis(1)),
-        exit_code: behaviour.exec_exit_code.or(course.map(|course| course.exit_code)).unwrap_or(0),
-        output: behaviour.exec_output.clone(),
-    }
-}
-
-/// A probe passes while the container is, by its age, in the state that the probe asks about.
-fn probe(container: &Container, handler: &Handler, purpose: Purpose, now: i64) -> Answer {
-    let behaviour = &container.behaviour;
-    let age = now - container.running_since().unwrap_or(now);
-    let started = behaviour.ready_after.is_some_and(|after| age >= nanos(after));
-    let (up, healthy) = match purpose {
-        Purpose::Liveness => (true, behaviour.live_for.is_none_or(|lives| age < nanos(lives))),
-        Purpose::Readiness => {
-            let until = behaviour.ready_for.zip(behaviour.ready_after).map(|(lasts, after)| nanos(after + lasts));
-            (started, until.is_none_or(|until| age < until))
-        }
-        _ => (started, true),
-    };
-    let listens =
-        |port: Option<u16>| behaviour.ports.as_ref().is_none_or(|ports| port.is_some_and(|port| ports.contains(&port)));
-    let refused = |address: &str| format!("dial tcp {address}: connect: connection refused");
-    let failure = match handler {
-        Handler::Exec(argv) => {
-            let answer = run(container, argv);
-            let failed = if up && healthy { answer.exit_code } else { answer.exit_code.max(1) };
-            return Answer {
-                after: behaviour.exec_time.unwrap_or(behaviour.probe_time),
-                exit_code: failed,
-                output: answer.output,
+    /// A hook takes as long as it is told to, else as its command does.
+    async fn hook(&self, id: &str, handler: &Handler, purpose: Purpose) -> Result<Answer> {
+        let began: Instant = self.clock.instant();
+        let (time, error, refused) = self.inside(id, |container, _| {
+            let behaviour = &container.behaviour;
+            let (time, error) = match purpose {
+                Purpose::PostStart => (behaviour.post_start_time, &behaviour.post_start_error),
+                _ => (behaviour.pre_stop_time, &behaviour.pre_stop_error),
             };
+            (time, error.clone(), refusal(container, handler))
+        })?;
+        let does = async {
+            match handler {
+                Handler::Exec(argv) => self.command(id, argv).await,
+                _ => Ok(Answer {
+                    after: Duration::ZERO,
+                    exit_code: i32::from(refused.is_some()),
+                    output: refused.unwrap_or_default(),
+                }),
+            }
+        };
+        let mut answer = match time {
+            None => does.await?,
+            Some(time) => {
+                // A command that would take longer is cut short, one that is done sooner lingers.
+                let done = tokio::select! {
+                    done = does => Some(done?),
+                    () = self.clock.sleep(time) => None,
+                };
+                self.clock.sleep_until(began + time).await;
+                done.unwrap_or(Answer { after: Duration::ZERO, exit_code: 0, output: String::new() })
+            }
+        };
+        if let Some(error) = error {
+            (answer.exit_code, answer.output) = (1, error);
         }
+        Ok(answer)
+    }
+
+    /// A probe passes while the container is, by its age, in the state that the probe asks about.
+    async fn probe(&self, id: &str, handler: &Handler, purpose: Purpose) -> Result<Answer> {
+        let (health, takes, mut answer) = self.inside(id, |container, now| {
+            let health = health(container, purpose, now);
+            (health, container.behaviour.probe_time, look(container, handler, health, now))
+        })?;
+        if health == Health::Hangs {
+            self.clock.sleep(Duration::MAX).await;
+        }
+        if let Handler::Exec(argv) = handler {
+            let ran = self.command(id, argv).await?;
+            let code = if health == Health::Well { ran.exit_code } else { ran.exit_code.max(1) };
+            answer = Answer { exit_code: code, ..ran };
+        }
+        self.clock.sleep(takes).await;
+        Ok(answer)
+    }
+}
+
+impl Container {
+    /// The answer to any command that settings ask for, in place of what the command would do.
+    pub(super) fn canned(&self) -> Option<Answer> {
+        let behaviour = &self.behaviour;
+        let asked =
+            behaviour.exec_time.is_some() || behaviour.exec_exit_code.is_some() || !behaviour.exec_output.is_empty();
+        asked.then(|| Answer {
+            after: behaviour.exec_time.unwrap_or(Duration::from_millis(1)),
+            exit_code: behaviour.exec_exit_code.unwrap_or(0),
+            output: behaviour.exec_output.clone(),
+        })
+    }
+}
+
+fn health(container: &Container, purpose: Purpose, now: i64) -> Health {
+    let behaviour = &container.behaviour;
+    let since = container.running_since().unwrap_or(now);
+    let age = Duration::from_nanos(u64::try_from(now - since).unwrap_or(0));
+    let said = |steps: &Option<Steps<Outcome>>| {
+        steps.as_ref().map(|steps| match steps.at(age) {
+            Some(Outcome::Pass) => Health::Well,
+            Some(Outcome::Fail) => Health::Ill,
+            Some(Outcome::Hang) => Health::Hangs,
+            // A server is alive before it is ready.
+            None if purpose == Purpose::Liveness => Health::Well,
+            None => Health::Down,
+        })
+    };
+    let up = behaviour.ready_after.is_some_and(|after| age >= after);
+    let well = |well: bool| if well { Health::Well } else { Health::Ill };
+    match purpose {
+        Purpose::Liveness => {
+            said(&behaviour.liveness).unwrap_or_else(|| well(behaviour.live_for.is_none_or(|lives| age < lives)))
+        }
+        Purpose::Readiness => said(&behaviour.readiness).unwrap_or_else(|| {
+            let until =
+                behaviour.ready_for.zip(behaviour.ready_after).map(|(lasts, after)| after.saturating_add(lasts));
+            if up { well(until.is_none_or(|until| age < until)) } else { Health::Down }
+        }),
+        _ => said(&behaviour.startup).unwrap_or(if up { Health::Well } else { Health::Down }),
+    }
+}
+
+/// What a request over the network finds.
+fn look(container: &mut Container, handler: &Handler, health: Health, now: i64) -> Answer {
+    let reachable = health != Health::Down && health != Health::Hangs;
+    let failure = match handler {
+        Handler::Exec(_) => None,
         Handler::HttpGet { url, .. } => {
-            let address = url.split("://").nth(1).unwrap_or(url).split('/').next().unwrap_or_default();
-            if !up || !listens(port_of(address)) {
+            let (address, path) = parts_of(url);
+            if !reachable || !container.listens(port_of(address)) {
                 Some(format!("Get {url:?}: {}", refused(address)))
             } else {
-                (!healthy).then(|| "HTTP probe failed with statuscode: 500".to_owned())
+                let status = if health == Health::Well { container.page(path, now).status } else { 500 };
+                (status >= 400).then(|| format!("HTTP probe failed with statuscode: {status}"))
             }
         }
-        Handler::TcpSocket(address) => (!(up && healthy && listens(port_of(address)))).then(|| refused(address)),
-        Handler::Grpc { address, .. } if !up || !listens(port_of(address)) => {
+        Handler::TcpSocket(address) => {
+            (health != Health::Well || !container.listens(port_of(address))).then(|| refused(address))
+        }
+        Handler::Grpc { address, .. } if !reachable || !container.listens(port_of(address)) => {
             Some(format!("error: this server does not answer: {}", refused(address)))
         }
-        Handler::Grpc { .. } => (!healthy).then(|| "service unhealthy (responded with \"NOT_SERVING\")".to_owned()),
+        Handler::Grpc { .. } => {
+            (health != Health::Well).then(|| "service unhealthy (responded with \"NOT_SERVING\")".to_owned())
+        }
     };
-    Answer { after: behaviour.probe_time, exit_code: i32::from(failure.is_some()), output: failure.unwrap_or_default() }
+    Answer { after: Duration::ZERO, exit_code: i32::from(failure.is_some()), output: failure.unwrap_or_default() }
+}
+
+/// Why a hook's request is not answered: nothing listens there.
+fn refusal(container: &Container, handler: &Handler) -> Option<String> {
+    let (what, address) = match handler {
+        Handler::HttpGet { url, .. } => (format!("Get {url:?}: "), parts_of(url).0),
+        Handler::TcpSocket(address) => (String::new(), address.as_str()),
+        _ => return None,
+    };
+    (!container.listens(port_of(address))).then(|| format!("{what}{}", refused(address)))
+}
+
+fn refused(address: &str) -> String {
+    format!("dial tcp {address}: connect: connection refused")
+}
+
+/// The address and the path of a URL.
+fn parts_of(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_once('/').unwrap_or((rest, ""))
 }
 
 fn port_of(address: &str) -> Option<u16> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 
 use super::images::name_of;
 use super::state::{Container, Exit, Life, State, nanos};
@@ -27,7 +26,7 @@ impl VirtualEngine {
             .find_image(&wanted)?
             .ok_or_else(|| RuntimeError::not_found(format!("failed to resolve image {:?}: not found", wanted.image)))?;
         let behaviour = self.behaviour(name_of(&image), &pod, &name)?;
-        sleep(behaviour.create_time).await;
+        self.clock.sleep(behaviour.create_time).await;
         if let Some(error) = &behaviour.create_error {
             return Err(RuntimeError::unknown(error.clone()));
         }
@@ -39,9 +38,12 @@ impl VirtualEngine {
             id: new_id(),
             sandbox: sandbox_id.clone(),
             config: Arc::new(config),
-            behaviour: Arc::new(behaviour),
+            behaviour,
             image,
             created_at: self.now(),
+            hostname: pod.hostname.as_str().into(),
+            changes: Vec::new(),
+            inside: None,
             life: Life::Created,
         };
         let id = container.id.clone();
@@ -57,7 +59,7 @@ impl VirtualEngine {
             let state = self.state.lock();
             Arc::clone(&state.containers.get(id).ok_or_else(|| no_such("container", id))?.behaviour)
         };
-        sleep(behaviour.start_time).await;
+        self.clock.sleep(behaviour.start_time).await;
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let container = state.containers.get_mut(id).ok_or_else(|| no_such("container", id))?;
@@ -74,9 +76,9 @@ impl VirtualEngine {
             self.publish(state, &sandbox, id, ContainerEventType::ContainerStoppedEvent);
             return Err(RuntimeError::unknown(error.clone()));
         }
-        let exit = container.own_exit(now);
-        let due = exit.as_ref().map(|exit| exit.at);
-        container.life = Life::Running { started_at: now, exit, waiting: Vec::new() };
+        container.life = Life::Running { started_at: now, exit: None, waiting: Vec::new() };
+        let exit = container.own_exit();
+        let due = container.exit_no_later_than(exit);
         self.record_container(container);
         let sandbox = container.sandbox.clone();
         self.publish(state, &sandbox, id, ContainerEventType::ContainerStartedEvent);
@@ -148,9 +150,11 @@ impl VirtualEngine {
             Life::Exited { .. } => return,
         };
         let before = std::mem::replace(&mut container.life, Life::Exited { started_at, exit });
+        container.inside = None;
         self.record_container(container);
         let sandbox = container.sandbox.clone();
         self.publish(state, &sandbox, id, ContainerEventType::ContainerStoppedEvent);
+        self.changed.send_replace(());
         if let Life::Running { waiting, .. } = before {
             for stop in waiting {
                 // Nobody waits any more if the call was given up.

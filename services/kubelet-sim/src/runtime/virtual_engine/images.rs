@@ -1,8 +1,7 @@
 //! Images: pulled in the time that the catalogue says, present from then on.
 
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
 
 use super::VirtualEngine;
 use crate::cri;
@@ -10,12 +9,12 @@ use crate::runtime::image_name::ImageName;
 use crate::runtime::{CONTAINER_NAME, Result, RuntimeError};
 
 impl VirtualEngine {
-    pub(super) fn find_image(&self, spec: &cri::ImageSpec) -> Result<Option<cri::Image>> {
+    pub(super) fn find_image(&self, spec: &cri::ImageSpec) -> Result<Option<Arc<cri::Image>>> {
         // The kubelet puts the pod's annotations on the image it asks for.
         let pod = cri::PodSandboxConfig { annotations: spec.annotations.clone(), ..Default::default() };
         let behaviour = self.behaviour(&spec.image, &pod, container_of(spec))?;
-        if let Some(error) = behaviour.inspect_error {
-            return Err(RuntimeError::unknown(error));
+        if let Some(error) = &behaviour.inspect_error {
+            return Err(RuntimeError::unknown(error.clone()));
         }
         let state = self.state.lock();
         if spec.image.starts_with("sha256:") {
@@ -29,35 +28,35 @@ impl VirtualEngine {
         let spec = request.image.unwrap_or_default();
         let pod = request.sandbox_config.unwrap_or_default();
         let name = ImageName::parse(&spec.image)
-            .map_err(|why| RuntimeError { code: tonic::Code::InvalidArgument, message: why.to_owned() })?;
+            .map_err(|why| RuntimeError { code: tonic::Code::InvalidArgument, message: why })?;
         let canonical = name.canonical();
         let behaviour = self.behaviour(&spec.image, &pod, container_of(&spec))?;
         let done = {
             let mut state = self.state.lock();
             let takes =
                 if state.images.contains_key(&canonical) { behaviour.resolve_time } else { behaviour.pull_time };
-            let done = Instant::now() + takes;
+            let done = self.clock.instant() + takes;
             if behaviour.pull_error.is_some() {
                 done
             } else {
                 let under_way = state.pulls.entry(canonical.clone()).or_insert(done);
                 // One that was given up long ago is no pull to join.
-                if *under_way + Duration::from_secs(1) < Instant::now() {
+                if *under_way + Duration::from_secs(1) < self.clock.instant() {
                     *under_way = done;
                 }
                 *under_way
             }
         };
-        sleep_until(done).await;
-        if let Some(error) = behaviour.pull_error {
-            let missing = error == "not found";
-            let message = format!(
-                "failed to pull and unpack image {canonical:?}: failed to resolve reference {canonical:?}: {error}"
-            );
-            return Err(if missing {
-                RuntimeError::not_found(format!("{message}: {canonical}: not found"))
-            } else {
-                RuntimeError::unknown(message)
+        self.clock.sleep_until(done).await;
+        if let Some(error) = &behaviour.pull_error {
+            let failed = |why: &str| {
+                format!(
+                    "failed to pull and unpack image {canonical:?}: failed to resolve reference {canonical:?}: {why}"
+                )
+            };
+            return Err(match error.as_str() {
+                "not found" => RuntimeError::not_found(failed(&format!("{canonical}: not found"))),
+                why => RuntimeError::unknown(failed(why)),
             });
         }
         let mut state = self.state.lock();
@@ -65,14 +64,19 @@ impl VirtualEngine {
         let image = state.images.entry(canonical.clone()).or_insert_with(|| {
             let image = image(&name, behaviour.size, behaviour.user);
             self.record_image(&canonical, &image);
-            image
+            Arc::new(image)
         });
         Ok(image.id.clone())
     }
 
     pub(super) fn drop_image(&self, spec: &cri::ImageSpec) {
-        let Ok(name) = ImageName::parse(&spec.image) else { return };
-        let canonical = name.canonical();
+        // By its id, as garbage collection asks, or by a name.
+        let by_id = {
+            let state = self.state.lock();
+            state.images.iter().find(|(_, image)| image.id == spec.image).map(|(name, _)| name.clone())
+        };
+        let by_name = || ImageName::parse(&spec.image).ok().map(|name| name.canonical());
+        let Some(canonical) = by_id.or_else(by_name) else { return };
         if self.state.lock().images.remove(&canonical).is_some() {
             self.record_removal(&canonical);
         }

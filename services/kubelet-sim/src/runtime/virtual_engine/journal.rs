@@ -76,6 +76,20 @@ pub(super) struct ContainerRecord {
     /// The exit that happened, or the one that is due.
     #[prost(message, optional, tag = "7")]
     pub(super) exit: Option<ExitRecord>,
+    /// What others have done to its files.
+    #[prost(message, repeated, tag = "8")]
+    pub(super) changes: Vec<ChangeRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ChangeRecord {
+    #[prost(int64, tag = "1")]
+    pub(super) at: i64,
+    #[prost(string, tag = "2")]
+    pub(super) path: String,
+    /// None: the file was removed.
+    #[prost(string, optional, tag = "3")]
+    pub(super) content: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

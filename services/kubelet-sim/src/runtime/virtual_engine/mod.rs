@@ -7,34 +7,42 @@
 //! Invariants:
 //! - all state is behind one lock, which is never held across an await;
 //! - each change is, under that lock, made, journalled and sent to subscribers, so all three agree on the order;
-//! - a container exits once, with the earliest exit that was due.
+//! - a container exits once, with the earliest exit that was due;
+//! - what containers print is not kept: it follows from their commands, their settings and the time.
 
 mod access;
-mod addresses;
-mod command;
 mod containers;
 mod images;
+mod inside;
+mod insides;
 mod journal;
+mod network;
+mod printed;
 mod recovery;
+mod running;
 mod sandboxes;
 mod service;
+mod shell;
 mod state;
+mod stats;
+mod streams;
 mod timers;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_streams;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use service_kit::Clock;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::behaviour::Behaviour;
 use super::catalogue::Catalogue;
-use super::image_name::ImageName;
 use super::{Result, RuntimeError};
 use crate::cri;
 pub use journal::{Journal, Recovered};
@@ -53,8 +61,14 @@ pub struct VirtualEngine {
     journal: Option<Journal>,
     state: Mutex<State>,
     subscribers: Mutex<Vec<mpsc::Sender<cri::ContainerEventResponse>>>,
+    /// Something has happened in a container that whoever reads its log or runs a command there may want to know.
+    changed: watch::Sender<()>,
+    /// When this engine was made.
+    born: i64,
     /// The time of the last event or answer.
     last_stamp: AtomicI64,
+    /// For sessions, which outlive the calls that open them.
+    me: Weak<Self>,
 }
 
 impl VirtualEngine {
@@ -71,17 +85,20 @@ impl VirtualEngine {
             Some((journal, recovered)) => (Some(journal), recovered.take(node)),
             None => (None, Vec::new()),
         };
-        let engine = Arc::new(Self {
+        let engine = Arc::new_cyclic(|me| Self {
             node: node.to_owned(),
             catalogue,
+            born: timers::now(&clock),
             clock,
             timers,
             journal,
             state: Mutex::default(),
             subscribers: Mutex::default(),
+            changed: watch::Sender::new(()),
             last_stamp: AtomicI64::new(0),
+            me: Weak::clone(me),
         });
-        tokio::spawn(timers::run(Arc::downgrade(&engine), wheel));
+        tokio::spawn(timers::run(Arc::downgrade(&engine), engine.clock.clone(), wheel));
         engine.recover(records);
         engine
     }
@@ -93,8 +110,21 @@ impl VirtualEngine {
 
     /// Wall time as CRI counts it.
     fn now(&self) -> i64 {
-        // Nanoseconds overflow in the year 2262.
-        i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
+        timers::now(&self.clock)
+    }
+
+    /// Since when it is up.
+    fn age(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.now() - self.born).unwrap_or(0))
+    }
+
+    /// Fails while the runtime is told to be down.
+    fn is_up(&self) -> Result<()> {
+        if self.catalogue.runtime.is_up(self.age()) {
+            return Ok(());
+        }
+        let message = "connection error: desc = \"transport: Error while dialing: connection refused\"".to_owned();
+        Err(RuntimeError { code: tonic::Code::Unavailable, message })
     }
 
     /// The time of an event or an answer: later than all before, however coarse the clock. Called under the state's lock.
@@ -105,22 +135,16 @@ impl VirtualEngine {
     }
 
     /// How an image behaves in a pod with these annotations. An impossible annotation is the pod author's mistake and said so.
-    fn behaviour(&self, image: &str, pod: &cri::PodSandboxConfig, container: &str) -> Result<Behaviour> {
-        let mut behaviour = match ImageName::parse(image) {
-            Ok(name) => self.catalogue.behaviour(&name),
-            Err(_) => Behaviour::default(),
-        };
-        behaviour.annotate(&pod.annotations, container).map_err(|wrong| {
+    fn behaviour(&self, image: &str, pod: &cri::PodSandboxConfig, container: &str) -> Result<Arc<Behaviour>> {
+        self.catalogue.of_container(image, &pod.annotations, container).map_err(|wrong| {
             RuntimeError::unknown(format!("annotation {}{wrong}", super::behaviour::ANNOTATION_PREFIX))
-        })?;
-        Ok(behaviour)
+        })
     }
 
     /// Lets the timer wheel look at a container when wall time reaches `at`.
     fn look_again(&self, container: &str, at: i64) {
-        let after = Duration::from_nanos(u64::try_from(at - self.now()).unwrap_or(0));
         // The wheel is gone only when the tokio runtime is.
-        let _ = self.timers.send((container.to_owned(), after));
+        let _ = self.timers.send((container.into(), at));
     }
 
     /// Sends the state of a pod to whoever listens. Called under the state's lock, right after the change.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::VirtualEngine;
 use super::images::name_of;
-use super::journal::{ContainerRecord, ExitRecord, Record, SandboxRecord, Thing};
+use super::inside::Change;
+use super::journal::{ChangeRecord, ContainerRecord, ExitRecord, Record, SandboxRecord, Thing};
 use super::state::{Container, Exit, Life, Sandbox, State};
 use crate::cri;
 
@@ -30,7 +31,7 @@ impl VirtualEngine {
                     state.containers.insert(container.id.clone(), container);
                 }
                 Some(Thing::Image(image)) => {
-                    state.images.insert(id, *image);
+                    state.images.insert(id, Arc::new(*image));
                 }
                 None => {}
             }
@@ -64,9 +65,16 @@ impl VirtualEngine {
             id,
             sandbox: record.sandbox,
             config: Arc::new(record.config),
-            behaviour: Arc::new(behaviour),
-            image: record.image,
+            behaviour,
+            image: Arc::new(record.image),
             created_at: record.created_at,
+            hostname: sandbox.config.hostname.as_str().into(),
+            changes: record
+                .changes
+                .into_iter()
+                .map(|ChangeRecord { at, path, content }| Change { at, path, content })
+                .collect(),
+            inside: None,
             life,
         })
     }
@@ -101,11 +109,20 @@ impl VirtualEngine {
             Thing::Container(Box::new(ContainerRecord {
                 sandbox: container.sandbox.clone(),
                 config: container.config.as_ref().clone(),
-                image: container.image.clone(),
+                image: container.image.as_ref().clone(),
                 created_at: container.created_at,
                 state: container.state().into(),
                 started_at,
                 exit,
+                changes: container
+                    .changes
+                    .iter()
+                    .map(|Change { at, path, content }| ChangeRecord {
+                        at: *at,
+                        path: path.clone(),
+                        content: content.clone(),
+                    })
+                    .collect(),
             }))
         });
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
-
 use super::state::{Exit, Sandbox, host_network};
 use super::{VirtualEngine, new_id};
 use crate::cri::{self, ContainerEventType};
@@ -13,9 +11,9 @@ impl VirtualEngine {
     pub(super) async fn make_sandbox(&self, request: cri::RunPodSandboxRequest) -> Result<String> {
         let config = request.config.ok_or_else(|| RuntimeError::unknown("a sandbox needs a config"))?;
         let behaviour = self.behaviour("pause", &config, "")?;
-        sleep(behaviour.sandbox_time).await;
-        if let Some(error) = behaviour.sandbox_error {
-            return Err(RuntimeError::unknown(error));
+        self.clock.sleep(behaviour.sandbox_time).await;
+        if let Some(error) = &behaviour.sandbox_error {
+            return Err(RuntimeError::unknown(error.clone()));
         }
         let mut state = self.state.lock();
         let address = if host_network(&config) {

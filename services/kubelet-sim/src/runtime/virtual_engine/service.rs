@@ -1,6 +1,7 @@
 //! The engine as CRI: one line per call.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +12,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::containers::no_such;
 use super::{SUBSCRIBER_BUFFER, VirtualEngine};
 use crate::cri;
-use crate::runtime::{Events, ImageService, Result, RuntimeError, RuntimeService};
+use crate::runtime::{
+    Connection, ContainerLogs, Events, ImageService, Lines, LogOptions, PodStreams, Result, RuntimeError,
+    RuntimeService, Session, Terminal,
+};
 
 /// The scheme of the container ids that users see: `virtual://...`.
 pub(super) const RUNTIME_NAME: &str = "virtual";
+
+/// Where images and what containers write would be.
+pub(super) const STORAGE: &str = "/var/lib/virtual";
 
 #[async_trait]
 impl RuntimeService for VirtualEngine {
@@ -34,12 +41,19 @@ impl RuntimeService for VirtualEngine {
             reason: reason.to_owned(),
             message: message.to_owned(),
         };
-        let network = if self.state.lock().addresses.ready() {
+        let network = if !self.catalogue.runtime.network_is_ready(self.age()) {
+            let message = "Network plugin returns error: cni plugin not initialized";
+            condition("NetworkReady", false, "NetworkPluginNotReady", message)
+        } else if self.state.lock().addresses.ready() {
             condition("NetworkReady", true, "", "")
         } else {
             condition("NetworkReady", false, "NetworkPluginNotReady", "the node has no pod address range yet")
         };
-        let conditions = vec![condition("RuntimeReady", true, "", ""), network];
+        let runtime = match self.is_up() {
+            Ok(()) => condition("RuntimeReady", true, "", ""),
+            Err(_) => condition("RuntimeReady", false, "DockerDaemonNotReady", "docker: daemon is not ready"),
+        };
+        let conditions = vec![runtime, network];
         Ok(cri::StatusResponse { status: Some(cri::RuntimeStatus { conditions }), info: BTreeMap::new() })
     }
 
@@ -55,6 +69,7 @@ impl RuntimeService for VirtualEngine {
     }
 
     async fn run_pod_sandbox(&self, request: cri::RunPodSandboxRequest) -> Result<String> {
+        self.is_up()?;
         self.make_sandbox(request).await
     }
 
@@ -95,10 +110,12 @@ impl RuntimeService for VirtualEngine {
     }
 
     async fn create_container(&self, request: cri::CreateContainerRequest) -> Result<String> {
+        self.is_up()?;
         self.make_container(request).await
     }
 
     async fn start_container(&self, id: &str) -> Result<()> {
+        self.is_up()?;
         self.run_container(id).await
     }
 
@@ -129,7 +146,19 @@ impl RuntimeService for VirtualEngine {
     }
 
     async fn exec_sync(&self, request: cri::ExecSyncRequest) -> Result<cri::ExecSyncResponse> {
+        self.is_up()?;
         self.execute(request).await
+    }
+
+    async fn list_container_stats(
+        &self,
+        filter: Option<cri::ContainerStatsFilter>,
+    ) -> Result<Vec<cri::ContainerStats>> {
+        Ok(self.stats(&filter.unwrap_or_default()))
+    }
+
+    async fn reopen_container_log(&self, _: &str) -> Result<()> {
+        Ok(())
     }
 
     async fn events(&self) -> Result<Events> {
@@ -140,16 +169,39 @@ impl RuntimeService for VirtualEngine {
 }
 
 #[async_trait]
+impl PodStreams for VirtualEngine {
+    async fn exec(&self, container_id: &str, command: Vec<String>, terminal: Terminal) -> Result<Session> {
+        self.open_exec(container_id, &command, terminal)
+    }
+
+    async fn attach(&self, container_id: &str, terminal: Terminal) -> Result<Session> {
+        self.open_attach(container_id, terminal)
+    }
+
+    async fn port_forward(&self, sandbox_id: &str, port: u16) -> Result<Box<dyn Connection>> {
+        self.connect(sandbox_id, port)
+    }
+}
+
+#[async_trait]
+impl ContainerLogs for VirtualEngine {
+    async fn logs(&self, container_id: &str, options: LogOptions) -> Result<Lines> {
+        self.log(container_id, options)
+    }
+}
+
+#[async_trait]
 impl ImageService for VirtualEngine {
     async fn list_images(&self) -> Result<Vec<cri::Image>> {
-        Ok(self.state.lock().images.values().cloned().collect())
+        Ok(self.state.lock().images.values().map(|image| image.as_ref().clone()).collect())
     }
 
     async fn image_status(&self, image: cri::ImageSpec) -> Result<Option<cri::Image>> {
-        self.find_image(&image)
+        Ok(self.find_image(&image)?.map(Arc::unwrap_or_clone))
     }
 
     async fn pull_image(&self, request: cri::PullImageRequest) -> Result<String> {
+        self.is_up()?;
         self.bring_image(request).await
     }
 
@@ -162,7 +214,7 @@ impl ImageService for VirtualEngine {
         let used = self.state.lock().images.values().map(|image| image.size).sum();
         let usage = cri::FilesystemUsage {
             timestamp: self.now(),
-            fs_id: Some(cri::FilesystemIdentifier { mountpoint: "/var/lib/virtual".to_owned() }),
+            fs_id: Some(cri::FilesystemIdentifier { mountpoint: STORAGE.to_owned() }),
             used_bytes: Some(cri::UInt64Value { value: used }),
             inodes_used: None,
         };
@@ -170,6 +222,7 @@ impl ImageService for VirtualEngine {
     }
 }
 
-fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+/// Whether labels are as a selector asks for.
+pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::addresses::Addresses;
-use super::command::{self, Course};
+use super::inside::Change;
+use super::insides::Inside;
 use crate::cri;
+use crate::runtime::addresses::Addresses;
 use crate::runtime::behaviour::Behaviour;
 
 /// Everything on one node's engine.
@@ -21,7 +22,7 @@ pub(super) struct State {
     pub(super) sandboxes: HashMap<String, Sandbox>,
     pub(super) containers: HashMap<String, Container>,
     /// By canonical name.
-    pub(super) images: HashMap<String, cri::Image>,
+    pub(super) images: HashMap<String, Arc<cri::Image>>,
     /// Pulls under way and when they will be done: whoever asks for the same image joins.
     pub(super) pulls: HashMap<String, Instant>,
     pub(super) addresses: Addresses,
@@ -48,8 +49,14 @@ pub(super) struct Container {
     pub(super) sandbox: String,
     pub(super) config: Arc<cri::ContainerConfig>,
     pub(super) behaviour: Arc<Behaviour>,
-    pub(super) image: cri::Image,
+    pub(super) image: Arc<cri::Image>,
     pub(super) created_at: i64,
+    /// The pod's, as its processes see it.
+    pub(super) hostname: Arc<str>,
+    /// What others have done to its files since it started.
+    pub(super) changes: Vec<Change>,
+    /// Its files and its process, from the first time that somebody looks.
+    pub(super) inside: Option<Box<Inside>>,
     pub(super) life: Life,
 }
 
@@ -89,40 +96,11 @@ impl Exit {
 }
 
 impl Container {
-    /// What the container's command would do, if that can be told; the image's own command unless the pod replaces it.
-    fn course(&self) -> Option<Course> {
-        let config = &self.config;
-        if !config.command.is_empty() {
-            return command::course(&[config.command.as_slice(), &config.args].concat());
-        }
-        if self.behaviour.command.is_empty() {
-            // An entrypoint that nobody described: arguments alone tell something only if they are a command themselves.
-            return command::course(&config.args);
-        }
-        // The usual images with a shell have no entrypoint, only a default command, which arguments replace.
-        let argv = if config.args.is_empty() { &self.behaviour.command } else { &config.args };
-        command::course(argv)
-    }
-
-    /// The exit that comes by itself, given when the process started.
-    pub(super) fn own_exit(&self, started_at: i64) -> Option<Exit> {
-        let behaviour = &self.behaviour;
-        let course = self.course();
-        let runs_for = behaviour.run_for.unwrap_or_else(|| course.and_then(|c| c.runs_for))?;
-        let code = behaviour.exit_code.or(course.map(|c| c.exit_code)).unwrap_or(0);
-        let mut exit = Exit::new(started_at.saturating_add(nanos(runs_for)), code);
-        if let Some(reason) = &behaviour.exit_reason {
-            exit.reason.clone_from(reason);
-        }
-        if let Some(message) = &behaviour.exit_message {
-            exit.message.clone_from(message);
-        }
-        Some(exit)
-    }
-
     /// The exit that the stop signal brings, if the process heeds it.
     pub(super) fn exit_on_term(&self, now: i64) -> Option<Exit> {
-        let heeds = self.course().is_none_or(|course| course.heeds_term);
+        // A shell or a tool has no handler, and the kernel does not apply a signal's default action to the first process of a pid
+        // namespace: hence the well-known 30 s that deleting a `sleep` takes.
+        let heeds = self.program().is_none();
         let after = self.behaviour.term_time.unwrap_or(if heeds { Some(Duration::from_millis(10)) } else { None })?;
         Some(Exit::new(now.saturating_add(nanos(after)), self.behaviour.term_exit_code))
     }
@@ -226,9 +204,17 @@ impl Container {
         }
     }
 
+    fn security(&self) -> Option<&cri::LinuxContainerSecurityContext> {
+        self.config.linux.as_ref()?.security_context.as_ref()
+    }
+
+    pub(super) fn user_id(&self) -> i64 {
+        self.security().and_then(|s| s.run_as_user.as_ref()).map_or(self.behaviour.user, |user| user.value)
+    }
+
     fn user(&self) -> cri::ContainerUser {
-        let security = self.config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
-        let uid = security.and_then(|s| s.run_as_user.as_ref()).map_or(self.behaviour.user, |user| user.value);
+        let security = self.security();
+        let uid = self.user_id();
         let gid = security.and_then(|s| s.run_as_group.as_ref()).map_or(self.behaviour.user, |group| group.value);
         let mut supplemental_groups = security.map(|s| s.supplemental_groups.clone()).unwrap_or_default();
         supplemental_groups.insert(0, gid);

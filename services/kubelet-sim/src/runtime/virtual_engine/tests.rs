@@ -1,5 +1,7 @@
 //! The engine under paused time, as a pod worker drives it: through CRI only.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use tokio::time::Instant;
 
@@ -10,17 +12,17 @@ use crate::runtime::{Events, Handler, ImageService, PodAccess, Purpose, RuntimeS
 const CIDR: &str = "10.244.3.0/24";
 
 /// An engine with a pod network, and one pod's configuration.
-struct Fixture {
-    engine: Arc<VirtualEngine>,
-    pod: cri::PodSandboxConfig,
+pub(super) struct Fixture {
+    pub(super) engine: Arc<VirtualEngine>,
+    pub(super) pod: cri::PodSandboxConfig,
 }
 
 impl Fixture {
-    async fn new(annotations: &[(&str, &str)]) -> Self {
+    pub(super) async fn new(annotations: &[(&str, &str)]) -> Self {
         Self::on(engine(None), annotations).await
     }
 
-    async fn on(engine: Arc<VirtualEngine>, annotations: &[(&str, &str)]) -> Self {
+    pub(super) async fn on(engine: Arc<VirtualEngine>, annotations: &[(&str, &str)]) -> Self {
         let network_config = Some(cri::NetworkConfig { pod_cidr: CIDR.to_owned() });
         let runtime_config = Some(cri::RuntimeConfig { network_config });
         engine.update_runtime_config(cri::UpdateRuntimeConfigRequest { runtime_config }).await.unwrap();
@@ -28,22 +30,26 @@ impl Fixture {
             annotations.iter().map(|(k, v)| (format!("sim.traceplane.dev/{k}"), (*v).to_owned())).collect();
         let metadata =
             cri::PodSandboxMetadata { name: "web".into(), uid: "u1".into(), namespace: "default".into(), attempt: 0 };
-        Self { engine, pod: cri::PodSandboxConfig { metadata: Some(metadata), annotations, ..Default::default() } }
+        let hostname = "web-host".to_owned();
+        Self {
+            engine,
+            pod: cri::PodSandboxConfig { metadata: Some(metadata), hostname, annotations, ..Default::default() },
+        }
     }
 
-    async fn sandbox(&self) -> String {
+    pub(super) async fn sandbox(&self) -> String {
         let request = cri::RunPodSandboxRequest { config: Some(self.pod.clone()), runtime_handler: String::new() };
         self.engine.run_pod_sandbox(request).await.unwrap()
     }
 
-    async fn pull(&self, image: &str) -> Result<String> {
+    pub(super) async fn pull(&self, image: &str) -> Result<String> {
         let image = Some(cri::ImageSpec { image: image.to_owned(), ..Default::default() });
         self.engine
             .pull_image(cri::PullImageRequest { image, auth: None, sandbox_config: Some(self.pod.clone()) })
             .await
     }
 
-    async fn create(&self, sandbox: &str, image: &str, command: &[&str]) -> Result<String> {
+    pub(super) async fn create(&self, sandbox: &str, image: &str, command: &[&str]) -> Result<String> {
         let config = cri::ContainerConfig {
             metadata: Some(cri::ContainerMetadata { name: "main".into(), attempt: 0 }),
             image: Some(cri::ImageSpec { image: image.to_owned(), ..Default::default() }),
@@ -61,7 +67,7 @@ impl Fixture {
     }
 
     /// A running container of an image that was pulled.
-    async fn running(&self, image: &str, command: &[&str]) -> String {
+    pub(super) async fn running(&self, image: &str, command: &[&str]) -> String {
         self.pull(image).await.unwrap();
         let sandbox = self.sandbox().await;
         let id = self.create(&sandbox, image, command).await.unwrap();
@@ -69,17 +75,17 @@ impl Fixture {
         id
     }
 
-    async fn status(&self, id: &str) -> cri::ContainerStatus {
+    pub(super) async fn status(&self, id: &str) -> cri::ContainerStatus {
         self.engine.container_status(id).await.unwrap()
     }
 
-    async fn ask(&self, id: &str, handler: &Handler, purpose: Purpose) -> Verdict {
+    pub(super) async fn ask(&self, id: &str, handler: &Handler, purpose: Purpose) -> Verdict {
         let target = Target { container_id: id.to_owned(), pod_ip: "10.244.3.1".to_owned() };
         self.engine.run(&target, handler, purpose, Some(Duration::from_secs(1))).await.unwrap()
     }
 }
 
-fn engine(journal: Option<(Journal, &mut Recovered)>) -> Arc<VirtualEngine> {
+pub(super) fn engine(journal: Option<(Journal, &mut Recovered)>) -> Arc<VirtualEngine> {
     let clock = Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap());
     VirtualEngine::new("n1", Arc::new(Catalogue::built_in()), clock, journal)
 }
@@ -89,7 +95,7 @@ async fn next(events: &mut Events) -> (Event, cri::ContainerEventResponse) {
     (event.container_event_type(), event)
 }
 
-fn get(path: &str) -> Handler {
+pub(super) fn get(path: &str) -> Handler {
     Handler::HttpGet { url: format!("http://10.244.3.1:80{path}"), headers: Vec::new() }
 }
 
@@ -341,4 +347,99 @@ async fn containers_outlive_the_process_and_keep_their_appointments() {
     };
     assert_eq!(addresses, ["10.244.3.3"], "addresses in use are not given twice");
     assert!(it.engine.list_images().await.unwrap().len() >= 2, "images stay on the node");
+}
+
+/// S3 NetworkPluginNotReady, DockerDaemonNotReady
+#[tokio::test(start_paused = true)]
+async fn s3_a_runtime_that_is_not_up_yet_says_so_and_does_nothing() {
+    let mut catalogue = Catalogue::built_in();
+    catalogue.runtime.set_all("runtime-ready-after=5s,network-ready-after=10s").unwrap();
+    let clock = Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap());
+    let it = Fixture::on(VirtualEngine::new("n1", Arc::new(catalogue), clock, None), &[]).await;
+    let complaints = async || {
+        let conditions = it.engine.status().await.unwrap().status.unwrap().conditions;
+        conditions.into_iter().filter(|c| !c.status).map(|c| format!("{} {}", c.r#type, c.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(complaints().await, ["RuntimeReady DockerDaemonNotReady", "NetworkReady NetworkPluginNotReady"]);
+    let request = cri::RunPodSandboxRequest { config: Some(it.pod.clone()), ..Default::default() };
+    assert_eq!(it.engine.run_pod_sandbox(request).await.unwrap_err().code, tonic::Code::Unavailable);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(complaints().await, ["NetworkReady NetworkPluginNotReady"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(complaints().await.is_empty());
+    it.running("nginx", &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_follows_its_steps_and_too_much_memory_ends_the_process() {
+    let settings = [("cpu-usage", "100m, 10s:2"), ("memory-usage", "20Mi, 30s:100Mi"), ("disk-usage", "5s:1Gi")];
+    let it = Fixture::new(&settings).await;
+    it.pull("nginx").await.unwrap();
+    let sandbox = it.sandbox().await;
+    let resources = cri::LinuxContainerResources { memory_limit_in_bytes: 64 << 20, ..Default::default() };
+    let config = cri::ContainerConfig {
+        metadata: Some(cri::ContainerMetadata { name: "main".into(), attempt: 0 }),
+        image: Some(cri::ImageSpec { image: "nginx".into(), ..Default::default() }),
+        linux: Some(cri::LinuxContainerConfig { resources: Some(resources), ..Default::default() }),
+        ..Default::default()
+    };
+    let request = cri::CreateContainerRequest { pod_sandbox_id: sandbox, config: Some(config), sandbox_config: None };
+    let id = it.engine.create_container(request).await.unwrap();
+    it.engine.start_container(&id).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let filter = |id: &str| Some(cri::ContainerStatsFilter { id: id.to_owned(), ..Default::default() });
+    let stats = it.engine.list_container_stats(filter(&id)).await.unwrap().remove(0);
+    let (cpu, memory) = (stats.cpu.unwrap(), stats.memory.unwrap());
+    let value = |value: Option<cri::UInt64Value>| value.unwrap().value;
+    assert_eq!(value(cpu.usage_nano_cores), 2_000_000_000);
+    assert_eq!(value(cpu.usage_core_nano_seconds) / 1_000_000, 1_000 + 10_000, "10 s of a tenth, 5 s of two");
+    assert_eq!((value(memory.working_set_bytes), value(memory.available_bytes)), (20 << 20, 44 << 20));
+    assert_eq!(value(stats.writable_layer.unwrap().used_bytes), 1 << 30);
+    assert!(it.engine.list_container_stats(filter("other")).await.unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let status = it.status(&id).await;
+    assert_eq!((status.exit_code, status.reason.as_str()), (137, "OOMKilled"));
+    assert_eq!((status.finished_at - status.started_at) / 1_000_000_000, 30);
+    assert!(it.engine.list_container_stats(None).await.unwrap().is_empty(), "what is over uses nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn exit_codes_change_from_attempt_to_attempt_and_probes_from_time_to_time() {
+    let it = Fixture::new(&[("run-for", "1s"), ("exit-code", "1,1,0")]).await;
+    it.pull("nginx").await.unwrap();
+    let sandbox = it.sandbox().await;
+    for (attempt, code) in [(0, 1), (1, 1), (2, 0), (7, 0)] {
+        let config = cri::ContainerConfig {
+            metadata: Some(cri::ContainerMetadata { name: "main".into(), attempt }),
+            image: Some(cri::ImageSpec { image: "nginx".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        let (pod_sandbox_id, config) = (sandbox.clone(), Some(config));
+        let request = cri::CreateContainerRequest { pod_sandbox_id, config, sandbox_config: None };
+        let id = it.engine.create_container(request).await.unwrap();
+        it.engine.start_container(&id).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(it.status(&id).await.exit_code, code, "attempt {attempt}");
+    }
+
+    let it = Fixture::new(&[("readiness", "2s:pass 4s:fail 6s:hang 8s:pass"), ("liveness", "5s:fail")]).await;
+    let id = it.running("nginx", &[]).await;
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let page = get("/");
+        let (ready, alive) = (it.ask(&id, &page, Purpose::Readiness), it.ask(&id, &page, Purpose::Liveness));
+        let text = |verdict: Verdict| match verdict {
+            Verdict::Failure(text) => text.rsplit(": ").next().unwrap_or_default().to_owned(),
+            _ => "fine".to_owned(),
+        };
+        let (ready, alive) = tokio::join!(ready, alive);
+        seen.push((text(ready), text(alive)));
+        let age = i64::try_from(seen.len()).unwrap() * 2_000_000_000;
+        let next = it.status(&id).await.started_at + age;
+        tokio::time::sleep(Duration::from_nanos(u64::try_from(next - it.engine.now()).unwrap())).await;
+    }
+    let fine = "fine";
+    let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+    let expected = [("connection refused", fine), (fine, fine), ("500", fine), (late, "500"), (fine, "500")];
+    assert_eq!(seen, expected.map(|(ready, alive)| (ready.to_owned(), alive.to_owned())));
 }

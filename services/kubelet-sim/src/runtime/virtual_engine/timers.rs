@@ -1,46 +1,54 @@
-//! One timer wheel for all containers of an engine.
+//! One timer for all containers of an engine.
 //!
-//! A container that runs for a while, or that was told to stop, has one entry in a single delay queue instead of a task of its own,
-//! so that thousands of idle containers cost memory but no processor time. The queue only says *when to look*: whether the
+//! A container that runs for a while, or that was told to stop, has one entry in a single ordered list instead of a task of its own, so that
+//! thousands of idle containers cost a little memory and no processor time. The list only says *when to look*: whether the
 //! container really exits is decided against its state, so a timer that is late, early or superseded does no harm.
 
-use std::collections::HashMap;
-use std::sync::Weak;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::StreamExt;
+use service_kit::Clock;
 use tokio::sync::mpsc;
-use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::VirtualEngine;
 
-/// Where timers are set. Unbounded, because there is at most one live entry per container.
-pub(super) type Timers = mpsc::UnboundedSender<(String, Duration)>;
+/// Where timers are set: a container, and the wall time in nanoseconds at which to look at it. Unbounded, because there is at most one
+/// live entry per container.
+pub(super) type Timers = mpsc::UnboundedSender<(Arc<str>, i64)>;
 
 /// The receiving end, driven by [`run`].
-pub(super) type Wheel = mpsc::UnboundedReceiver<(String, Duration)>;
+pub(super) type Wheel = mpsc::UnboundedReceiver<(Arc<str>, i64)>;
 
 /// Calls the engine back when a container's time has come. Setting a timer again replaces the earlier one. Ends with the engine.
-pub(super) async fn run(engine: Weak<VirtualEngine>, mut wheel: Wheel) {
-    let mut queue = DelayQueue::new();
-    let mut keys: HashMap<String, delay_queue::Key> = HashMap::new();
+pub(super) async fn run(engine: Weak<VirtualEngine>, clock: Clock, mut wheel: Wheel) {
+    let mut due: BTreeSet<(i64, Arc<str>)> = BTreeSet::new();
+    let mut times: HashMap<Arc<str>, i64> = HashMap::new();
     loop {
+        let first = due.first().map(|(at, _)| *at);
+        let wait = first.map(|at| Duration::from_nanos(u64::try_from(at - now(&clock)).unwrap_or(0)));
         tokio::select! {
             set = wheel.recv() => {
-                let Some((container, after)) = set else { return };
-                if let Some(key) = keys.get(&container) {
-                    queue.reset(key, after);
-                } else {
-                    let key = queue.insert(container.clone(), after);
-                    keys.insert(container, key);
+                let Some((container, at)) = set else { return };
+                if let Some(before) = times.insert(Arc::clone(&container), at) {
+                    due.remove(&(before, Arc::clone(&container)));
                 }
+                due.insert((at, container));
             }
-            Some(due) = queue.next(), if !queue.is_empty() => {
-                let container = due.into_inner();
-                keys.remove(&container);
+            () = clock.sleep(wait.unwrap_or_default()), if wait.is_some() => {
                 let Some(engine) = engine.upgrade() else { return };
-                engine.look_at(&container);
+                while let Some((_, container)) = due.first().filter(|(at, _)| *at <= now(&clock)).cloned() {
+                    due.pop_first();
+                    times.remove(&container);
+                    engine.look_at(&container);
+                }
             }
         }
     }
+}
+
+/// Wall time as CRI counts it.
+pub(super) fn now(clock: &Clock) -> i64 {
+    // Nanoseconds overflow in the year 2262.
+    i64::try_from(clock.now().as_nanosecond()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,61 @@
+//! What simulated containers use, as their settings say for their age.
+
+use std::time::Duration;
+
+use super::VirtualEngine;
+use super::service::selects;
+use super::state::Container;
+use crate::cri;
+
+impl VirtualEngine {
+    /// What the running containers that match use now.
+    pub(super) fn stats(&self, filter: &cri::ContainerStatsFilter) -> Vec<cri::ContainerStats> {
+        let state = self.state.lock();
+        let now = self.now();
+        let wanted = |container: &&Container| {
+            (filter.id.is_empty() || filter.id == container.id)
+                && (filter.pod_sandbox_id.is_empty() || filter.pod_sandbox_id == container.sandbox)
+                && selects(&filter.label_selector, &container.config.labels)
+        };
+        state.containers.values().filter(wanted).filter_map(|container| container.stats(now)).collect()
+    }
+}
+
+impl Container {
+    fn stats(&self, now: i64) -> Option<cri::ContainerStats> {
+        let age = Duration::from_nanos(u64::try_from(now - self.running_since()?).unwrap_or(0));
+        let behaviour = &self.behaviour;
+        let value = |value: u64| Some(cri::UInt64Value { value });
+        let cores = behaviour.cpu_usage.at(age).copied().unwrap_or(0);
+        let consumed: f64 =
+            behaviour.cpu_usage.until(age).map(|(span, cores)| span.as_secs_f64() * *cores as f64).sum();
+        let memory = behaviour.memory_usage.at(age).copied().unwrap_or(0);
+        Some(cri::ContainerStats {
+            attributes: Some(cri::ContainerAttributes {
+                id: self.id.clone(),
+                metadata: self.config.metadata.clone(),
+                labels: self.config.labels.clone(),
+                annotations: self.config.annotations.clone(),
+            }),
+            cpu: Some(cri::CpuUsage {
+                timestamp: now,
+                usage_core_nano_seconds: value(consumed as u64),
+                usage_nano_cores: value(cores),
+            }),
+            memory: Some(cri::MemoryUsage {
+                timestamp: now,
+                working_set_bytes: value(memory),
+                available_bytes: self.memory_limit().and_then(|limit| value(limit.saturating_sub(memory))),
+                usage_bytes: value(memory),
+                rss_bytes: value(memory),
+                ..Default::default()
+            }),
+            writable_layer: Some(cri::FilesystemUsage {
+                timestamp: now,
+                fs_id: Some(cri::FilesystemIdentifier { mountpoint: super::service::STORAGE.to_owned() }),
+                used_bytes: value(behaviour.disk_usage.at(age).copied().unwrap_or(0)),
+                inodes_used: None,
+            }),
+        })
+    }
+}
