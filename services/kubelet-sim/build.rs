@@ -9,6 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Ordered maps, so that what is generated from a pod is the same bytes every time.
         .btree_map(".")
+        // The process engine keeps what it was asked for in JSON files. What a file does not name has its default.
+        .message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]")
         .compile_fds(descriptors)?;
     Ok(())
 }
