@@ -9,11 +9,14 @@ use telemetry::Cause;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::pod::PodChange;
+use crate::static_pods::{StaticPods, is_mirror};
 
 /// The nodes of this process by name.
 #[derive(Default)]
 pub(super) struct Routes {
     nodes: HashMap<String, UnboundedSender<PodChange>>,
+    /// Who is told of mirror pods, which nobody runs.
+    mirrors: Option<Arc<StaticPods>>,
 }
 
 impl Routes {
@@ -21,11 +24,23 @@ impl Routes {
         self.nodes.insert(node.to_owned(), changes);
     }
 
+    pub(super) fn add_mirrors(&mut self, static_pods: Arc<StaticPods>) {
+        self.mirrors = Some(static_pods);
+    }
+
     /// The pods to watch: a single node's own, which is all that its identity may see, or all that are bound.
     pub(super) fn selector(&self) -> String {
         match self.nodes.keys().next() {
             Some(name) if self.nodes.len() == 1 => format!("spec.nodeName={name}"),
             _ => "spec.nodeName!=".to_owned(),
+        }
+    }
+
+    /// The nodes to watch, by the same reason.
+    pub(super) fn node_selector(&self) -> String {
+        match self.nodes.keys().next() {
+            Some(name) if self.nodes.len() == 1 => format!("metadata.name={name}"),
+            _ => String::new(),
         }
     }
 
@@ -44,11 +59,19 @@ impl Routes {
     }
 
     pub(super) fn version(&self, pod: &Arc<Pod>, cause: &Cause) {
-        self.send(pod, || PodChange::Version(Arc::clone(pod), cause.clone()));
+        if !is_mirror(pod) {
+            self.send(pod, || PodChange::Version(Arc::clone(pod), cause.clone()));
+        } else if let Some(mirrors) = &self.mirrors {
+            mirrors.mirrored(pod);
+        }
     }
 
     pub(super) fn gone(&self, pod: &Arc<Pod>, cause: &Cause) {
-        self.send(pod, || PodChange::Gone(Arc::clone(pod), cause.clone()));
+        if !is_mirror(pod) {
+            self.send(pod, || PodChange::Gone(Arc::clone(pod), cause.clone()));
+        } else if let Some(mirrors) = &self.mirrors {
+            mirrors.unmirrored(pod);
+        }
     }
 
     pub(super) fn tell_all(&self, change: impl Fn() -> PodChange) {
@@ -61,7 +84,7 @@ impl Routes {
     /// Tells every node which pods it should have.
     pub(super) fn tell_known(&self, pods: impl IntoIterator<Item = Arc<Pod>>) {
         let mut of_node: HashMap<&str, Vec<Arc<Pod>>> = HashMap::new();
-        for pod in pods {
+        for pod in pods.into_iter().filter(|pod| !is_mirror(pod)) {
             if let Some((name, _)) = self.nodes.get_key_value(&pod.spec.node_name) {
                 of_node.entry(name).or_default().push(pod);
             }

@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::cidr::Cidr;
 use api::coordination::v1::Lease;
 use api::core::v1::{Node, NodeStatus};
 use client::Api;
-use jiff::{SignedDuration, Timestamp};
+use controller::{EventType, Recorder};
+use jiff::Timestamp;
 use service_kit::Backoff;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::registration::report;
-use super::status::{Facts, Readings, node_status, says_the_same};
+use super::status::{Facts, Readings, node_status, says_the_same, transitions};
+use crate::cri;
 use crate::pod::NodeContext;
+use crate::runtime::RuntimeError;
 
 /// The namespace of all nodes' leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
-/// How often the status is looked at.
-const LOOK: Duration = Duration::from_secs(10);
-/// How often it is reported although nothing has changed (`--node-status-report-frequency` of Kubernetes).
-const REPORT: SignedDuration = SignedDuration::from_mins(5);
 
 /// One node's heartbeat.
 pub struct Heartbeat {
@@ -34,20 +35,71 @@ pub struct Heartbeat {
     pub leases: Api<Lease>,
     /// How long a lease lasts, in seconds.
     pub lease_seconds: i32,
+    /// The pods' addresses that the operator has chosen; else those that the node's object names.
+    pub pod_cidr: Option<Cidr>,
+    /// `containerd://1.6.20`, as soon as the runtime has answered.
+    pub runtime_version: OnceCell<String>,
+    /// Filled when the runtime knows the pods' addresses.
+    pub addressed: OnceCell<()>,
+    /// How often the status is worked out.
+    pub update_frequency: Duration,
+    /// How often it is reported although nothing has changed.
+    pub report_frequency: Duration,
+    /// Events about the node.
+    pub recorder: Recorder,
 }
 
 impl Heartbeat {
     /// The status as of now, on top of the last one.
     pub async fn status(&self, last: &NodeStatus) -> NodeStatus {
         let runtime = &self.context.runtime;
-        let answered = runtime.containers.status().await;
+        let met = self.meet_runtime().await.cloned();
+        let answered = match &met {
+            Ok(_) => runtime.containers.status().await,
+            Err(error) => Err(error.clone()),
+        };
         let readings = Readings {
+            runtime_version: met.unwrap_or_default(),
             runtime: answered
                 .map(|answer| answer.status.unwrap_or_default().conditions)
                 .map_err(|error| error.to_string()),
             images: runtime.images.list_images().await.unwrap_or_default(),
+            health: self.context.health.lock().clone(),
         };
-        node_status(&self.facts, &readings, last, self.context.clock.now())
+        node_status(&self.facts, &readings, last, self.context.clock.world())
+    }
+
+    /// Learns the runtime's name, and tells it the pods' addresses when they are known. A runtime may come up later than its kubelet; the
+    /// node is then registered without it and is not ready.
+    async fn meet_runtime(&self) -> Result<&String, RuntimeError> {
+        let containers = &self.context.runtime.containers;
+        let meet = || async {
+            let version = containers.version().await?;
+            self.context.facts.runtime_name.learn(&version.runtime_name);
+            info!(
+                node = self.context.name,
+                runtime = version.runtime_name,
+                version.runtime_version,
+                "the runtime answers"
+            );
+            Ok::<String, RuntimeError>(format!("{}://{}", version.runtime_name, version.runtime_version))
+        };
+        let met = self.runtime_version.get_or_try_init(meet).await?;
+        let assigned = self.context.node.borrow().spec.pod_cidr.parse().ok();
+        if let Some(range) = assigned.or(self.pod_cidr) {
+            let give = || async {
+                let network_config = Some(cri::NetworkConfig { pod_cidr: range.to_string() });
+                let runtime_config = Some(cri::RuntimeConfig { network_config });
+                containers.update_runtime_config(cri::UpdateRuntimeConfigRequest { runtime_config }).await?;
+                info!(node = self.context.name, %range, "the node has addresses for its pods");
+                Ok::<(), RuntimeError>(())
+            };
+            if let Err(error) = self.addressed.get_or_try_init(give).await {
+                // The runtime's own condition tells that its network is not ready.
+                warn!(node = self.context.name, %range, %error, "the runtime does not take the pods' addresses");
+            }
+        }
+        Ok(met)
     }
 
     /// Renews the lease for ever, four times as often as it lasts. A failed renewal is tried again soon.
@@ -95,23 +147,27 @@ impl Heartbeat {
         lease.metadata.namespace = LEASE_NAMESPACE.to_owned();
         if lease.metadata.owner_references.is_empty() {
             // With the node goes its lease.
-            let owner = api::controller_ref::owner_ref(self.context.node.read().as_ref());
+            let owner = api::controller_ref::owner_ref(self.context.node.borrow().as_ref());
             lease.metadata.owner_references = vec![owner];
         }
         let spec = &mut lease.spec;
         spec.holder_identity = Some(name.clone());
         spec.lease_duration_seconds = Some(self.lease_seconds);
-        spec.renew_time = Some(self.context.clock.now().into());
+        spec.renew_time = Some(self.context.clock.world().into());
         lease
     }
 
-    /// Reports the status for ever: when it says something new, and every five minutes.
+    /// Reports the status for ever: at once when something happened that it tells, soon when it says something new, and now and then.
     pub async fn report(&self) {
-        let mut reported_at = self.context.clock.now();
-        let mut tick = interval_at(Instant::now() + LOOK.mul_f64(rand::random()), LOOK);
+        let mut reported_at = self.context.clock.world();
+        let every = self.update_frequency;
+        let mut tick = interval_at(Instant::now() + every.mul_f64(rand::random()), every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.context.changed.notified() => {}
+            }
             if let Err(error) = self.report_once(&mut reported_at).await {
                 debug!(node = self.context.name, %error, "the node's status is not reported");
             }
@@ -119,16 +175,26 @@ impl Heartbeat {
     }
 
     async fn report_once(&self, reported_at: &mut Timestamp) -> Result<(), api::Error> {
-        let node = Arc::clone(&self.context.node.read());
+        let node = Arc::clone(&self.context.node.borrow());
         let status = self.status(&node.status).await;
-        let now = self.context.clock.now();
-        if says_the_same(&status, &node.status) && now.duration_since(*reported_at) < REPORT {
+        let now = self.context.clock.world();
+        let silent_for = Duration::try_from(now.duration_since(*reported_at)).unwrap_or_default();
+        if says_the_same(&status, &node.status) && silent_for < self.report_frequency {
             return Ok(());
         }
-        let node = report(&self.nodes, node.as_ref().clone(), &status).await?;
-        *self.context.node.write() = Arc::new(node);
+        let stored = report(&self.nodes, node.as_ref().clone(), &status).await?;
+        self.tell(&node.status, &stored);
+        self.context.learn(Arc::new(stored));
         *reported_at = now;
         Ok(())
+    }
+
+    /// Tells how the node has changed.
+    pub fn tell(&self, before: &NodeStatus, node: &Node) {
+        for reason in transitions(before, &node.status) {
+            let message = format!("Node {} status is now: {reason}", self.context.name);
+            self.recorder.record(node, EventType::Normal, reason, message);
+        }
     }
 
     /// The leases of nodes, seen through a client.

@@ -4,7 +4,6 @@
 //! see that it lives, and it reports its status when that has changed or five minutes have passed. Neither makes spans. See
 //! [node heartbeats](https://kubernetes.io/docs/reference/node/node-status/#heartbeats).
 
-pub mod cidr;
 mod heartbeat;
 pub mod machine;
 mod registration;
@@ -13,6 +12,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use api::cidr;
 pub use heartbeat::Heartbeat;
-pub use registration::{NodeSpecifics, register};
-pub use status::{Facts, node_status};
+pub use registration::{NodeSpecifics, new_node, register};
+pub use status::{Facts, allocatable, node_status};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use api::cidr::Cidr;
 use api::core::v1::{Node, NodeStatus, Taint};
 use api::meta::v1::GetOptions;
 use client::Api;
 
-use super::cidr::Cidr;
 use super::machine::architecture;
 
 /// What distinguishes one node from another.
@@ -18,8 +18,8 @@ pub struct NodeSpecifics {
     pub labels: BTreeMap<String, String>,
     /// Taints that it starts with. Whoever removes one later wins.
     pub taints: Vec<Taint>,
-    /// Its pods' addresses, if nobody has given it others.
-    pub pod_cidr: Cidr,
+    /// Its pods' addresses, if the operator has chosen them and nobody has given it others.
+    pub pod_cidr: Option<Cidr>,
 }
 
 /// Creates the node's object, or takes up the one that is there: its labels are brought up to date, its taints and its pod
@@ -34,15 +34,15 @@ pub async fn register(nodes: &Api<Node>, specifics: &NodeSpecifics, status: &Nod
     report(nodes, node, status).await
 }
 
-fn new_node(specifics: &NodeSpecifics, status: &NodeStatus) -> Node {
+/// The node's object as this kubelet would make it.
+pub fn new_node(specifics: &NodeSpecifics, status: &NodeStatus) -> Node {
     let mut node = Node::default();
     node.metadata.name.clone_from(&specifics.name);
     node.metadata.labels = labels(specifics);
     let attach = "volumes.kubernetes.io/controller-managed-attach-detach";
     node.metadata.annotations.insert(attach.to_owned(), "true".to_owned());
     node.spec.taints.clone_from(&specifics.taints);
-    node.spec.pod_cidr = specifics.pod_cidr.to_string();
-    node.spec.pod_cidrs = vec![specifics.pod_cidr.to_string()];
+    set_range(&mut node, specifics);
     node.status = status.clone();
     node
 }
@@ -52,10 +52,7 @@ async fn take_up(nodes: &Api<Node>, specifics: &NodeSpecifics) -> Result<Node, a
         let mut node = nodes.get_with(&specifics.name, GetOptions::default()).await?;
         let before = node.clone();
         node.metadata.labels.extend(labels(specifics));
-        if node.spec.pod_cidr.is_empty() {
-            node.spec.pod_cidr = specifics.pod_cidr.to_string();
-            node.spec.pod_cidrs = vec![specifics.pod_cidr.to_string()];
-        }
+        set_range(&mut node, specifics);
         if node == before {
             return Ok(node);
         }
@@ -63,6 +60,13 @@ async fn take_up(nodes: &Api<Node>, specifics: &NodeSpecifics) -> Result<Node, a
             Err(error) if error.is_conflict() => {}
             other => return other,
         }
+    }
+}
+
+fn set_range(node: &mut Node, specifics: &NodeSpecifics) {
+    if let (Some(range), true) = (specifics.pod_cidr, node.spec.pod_cidr.is_empty()) {
+        node.spec.pod_cidr = range.to_string();
+        node.spec.pod_cidrs = vec![range.to_string()];
     }
 }
 

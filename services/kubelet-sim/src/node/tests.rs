@@ -9,15 +9,16 @@ use api::core::v1::{Node, NodeStatus, Taint};
 use api::rpc::{CreateRequest, UpdateRequest};
 use client::{Api, Client};
 use controller::Recorder;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use service_kit::{Clock, Shutdown, Supervisor};
 use telemetry::span::TraceMode;
 use testkit::scripted::ScriptedApiserver;
+use tokio::sync::{Notify, OnceCell, watch};
 use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::lifecycle::NodeFacts;
-use crate::pod::{ApiServer, NodeContext};
+use crate::pod::{ApiServer, NodeContext, NodeDns, Sources, Volumes};
 use crate::runtime::Runtime;
 use crate::runtime::catalogue::Catalogue;
 use crate::runtime::virtual_engine::VirtualEngine;
@@ -27,7 +28,7 @@ fn specifics() -> NodeSpecifics {
         name: "n1".to_owned(),
         labels: BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]),
         taints: vec![Taint { key: "a".to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }],
-        pod_cidr: "10.244.1.0/24".parse().unwrap(),
+        pod_cidr: Some("10.244.1.0/24".parse().unwrap()),
     }
 }
 
@@ -40,17 +41,29 @@ fn heartbeat(client: &Client) -> Heartbeat {
     let clock = Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap());
     let engine = VirtualEngine::new("n1", Arc::new(Catalogue::built_in()), clock.clone(), None);
     let shutdown = Shutdown::new();
-    let recorder: Recorder = ApiServer::recorder(client, &Supervisor::new(&shutdown), &shutdown);
+    let supervisor = Supervisor::new(&shutdown);
+    // Events go elsewhere, so that the calls here are those of the heartbeat.
+    let (elsewhere, _) = ScriptedApiserver::start();
+    let recorder: Recorder = ApiServer::recorder(&elsewhere, &supervisor, &shutdown);
+    // A node without pods asks for nothing.
+    let over = Shutdown::new();
+    over.trigger();
+    let sources = Sources::start(client, &supervisor, &over);
     let context = Arc::new(NodeContext {
         name: "n1".to_owned(),
         runtime: Runtime::of(engine),
-        api: Arc::new(ApiServer::new(client, recorder)),
+        api: Arc::new(ApiServer::new(client, sources, None, recorder.clone())),
+        root_dir: "/var/lib/kubelet".into(),
+        volumes: Volumes::default(),
+        dns: NodeDns::default(),
         facts: NodeFacts::default(),
         clock,
         trace_mode: TraceMode::default(),
-        node: RwLock::default(),
+        node: watch::Sender::default(),
         running_pods: Default::default(),
         admitted: Mutex::default(),
+        health: Mutex::default(),
+        changed: Notify::new(),
     });
     Heartbeat {
         context,
@@ -58,6 +71,12 @@ fn heartbeat(client: &Client) -> Heartbeat {
         nodes: Api::<Node>::all(client.clone()).untraced(),
         leases: Heartbeat::leases_of(client),
         lease_seconds: 40,
+        pod_cidr: specifics().pod_cidr,
+        runtime_version: OnceCell::new(),
+        addressed: OnceCell::new(),
+        update_frequency: Duration::from_secs(10),
+        report_frequency: Duration::from_secs(300),
+        recorder,
     }
 }
 

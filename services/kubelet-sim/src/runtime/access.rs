@@ -58,6 +58,8 @@ pub enum Purpose {
 pub enum Verdict {
     /// Exit code 0, or an acceptable answer.
     Success,
+    /// Success with something to tell: an answer that leads to another host.
+    Warning(String),
     /// The handler ran and failed; the text is what a user sees in the event.
     Failure(String),
 }
@@ -74,4 +76,10 @@ pub trait PodAccess: Send + Sync + 'static {
         purpose: Purpose,
         timeout: Option<Duration>,
     ) -> Result<Verdict>;
+
+    /// What the node does for a container between its creation and its start: a real kubelet's CPU, memory and topology managers set it
+    /// up there. Nothing, unless a simulated runtime is asked to fail (`PreStartHookError`).
+    async fn before_start(&self, _container_id: &str) -> Result<()> {
+        Ok(())
+    }
 }

@@ -4,10 +4,14 @@
 //! `*` stands for anything. All patterns that match an image apply, in the order of the file, the later over the earlier; the user's
 //! file (`--image-catalogue`) comes after the built-in one. An image that nothing matches is an ordinary server that runs until it is stopped.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_yaml_ng::{Mapping, Value};
 
-use super::behaviour::{Behaviour, InvalidSetting};
+use super::behaviour::{ANNOTATION_PREFIX, Behaviour, InvalidSetting, RuntimeBehaviour};
 use super::image_name::ImageName;
 
 const BUILT_IN: &str = include_str!("../../catalogue.yaml");
@@ -16,6 +20,10 @@ const BUILT_IN: &str = include_str!("../../catalogue.yaml");
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     entries: Vec<Entry>,
+    /// How the runtime itself behaves.
+    pub runtime: RuntimeBehaviour,
+    /// Behaviours in use: thousands of pods of a few kinds share a few of them.
+    shared: Arc<Mutex<HashMap<String, Weak<Behaviour>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +78,34 @@ impl Catalogue {
         Ok(self)
     }
 
+    /// How an image behaves in a container of a pod with these annotations.
+    ///
+    /// # Errors
+    /// The annotation that cannot be.
+    pub fn of_container(
+        &self,
+        image: &str,
+        annotations: &BTreeMap<String, String>,
+        container: &str,
+    ) -> Result<Arc<Behaviour>, InvalidSetting> {
+        let mut key = format!("{image}\n{container}");
+        for (name, value) in annotations.iter().filter(|(name, _)| name.starts_with(ANNOTATION_PREFIX)) {
+            key.extend(["\0", name, "\0", value]);
+        }
+        if let Some(known) = self.shared.lock().get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let mut behaviour = ImageName::parse(image).map(|name| self.behaviour(&name)).unwrap_or_default();
+        behaviour.annotate(annotations, container)?;
+        let behaviour = Arc::new(behaviour);
+        let mut shared = self.shared.lock();
+        if shared.len().is_power_of_two() {
+            shared.retain(|_, behaviour| behaviour.strong_count() > 0);
+        }
+        shared.insert(key, Arc::downgrade(&behaviour));
+        Ok(behaviour)
+    }
+
     /// How an image behaves, before a pod's annotations.
     pub fn behaviour(&self, image: &ImageName) -> Behaviour {
         let familiar = image.familiar();
@@ -98,7 +134,9 @@ impl Entry {
         let mut entry = Self { pattern: image.clone(), settings: Vec::new() };
         for (key, value) in settings {
             let key = scalar(&key).ok_or_else(|| wrong("a setting's name must be text".to_owned()))?;
-            let value = scalar(&value).ok_or_else(|| wrong(format!("{key}: expected a single value or a list")))?;
+            let between = if Behaviour::is_lines(&key) { "\n" } else { "," };
+            let value =
+                joined(&value, between).ok_or_else(|| wrong(format!("{key}: expected a single value or a list")))?;
             Behaviour::default()
                 .set(&key, &value)
                 .map_err(|source| CatalogueError::Setting { image: image.clone(), source })?;
@@ -108,13 +146,19 @@ impl Entry {
     }
 }
 
-/// A value as the text that a setting takes; lists are joined by commas.
+/// A value as the text that a setting takes.
+fn joined(value: &Value, between: &str) -> Option<String> {
+    match value {
+        Value::Sequence(items) => items.iter().map(scalar).collect::<Option<Vec<_>>>().map(|items| items.join(between)),
+        single => scalar(single),
+    }
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        Value::Sequence(items) => items.iter().map(scalar).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
         _ => None,
     }
 }
@@ -142,6 +186,24 @@ mod tests {
 
     fn behaviour(catalogue: &Catalogue, image: &str) -> Behaviour {
         catalogue.behaviour(&ImageName::parse(image).unwrap())
+    }
+
+    #[test]
+    fn containers_that_behave_alike_share_one_description() {
+        let catalogue = Catalogue::built_in();
+        let of = |annotations: &[(&str, &str)]| {
+            let annotations = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            catalogue.of_container("nginx", &annotations, "main").unwrap()
+        };
+        let plain = of(&[("example.com/other", "1")]);
+        assert!(Arc::ptr_eq(&plain, &of(&[("example.com/other", "2")])));
+        let brief = of(&[("sim.traceplane.dev/run-for", "1s")]);
+        assert!(!Arc::ptr_eq(&plain, &brief) && brief.run_for.is_some());
+        drop((plain, brief));
+        for second in 0..100 {
+            of(&[("sim.traceplane.dev/run-for", &format!("{second}s"))]);
+        }
+        assert!(catalogue.shared.lock().len() < 70, "what nobody uses any more goes");
     }
 
     #[test]

@@ -24,6 +24,11 @@ impl RuntimeError {
         Self { code: Code::NotFound, message: message.into() }
     }
 
+    /// This runtime cannot do it.
+    pub fn unimplemented(what: &str) -> Self {
+        Self { code: Code::Unimplemented, message: format!("this container runtime has no {what}") }
+    }
+
     /// Whether the thing asked for does not exist.
     pub fn is_not_found(&self) -> bool {
         self.code == Code::NotFound

@@ -17,8 +17,8 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 
 impl ImageName {
     /// Parses a name. The error is the reason alone, as Kubernetes puts it after "couldn't parse image name ...".
-    pub fn parse(name: &str) -> Result<Self, &'static str> {
-        let invalid = "invalid reference format";
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let invalid = || Err("invalid reference format".to_owned());
         let (rest, digest) = match name.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (name, None),
@@ -29,18 +29,21 @@ impl ImageName {
             _ => (rest, None),
         };
         let (registry, repository) = match path.split_once('/') {
-            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest.to_owned()),
+            // Only a host has capitals before a slash.
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || has_capitals(first) => {
+                (first, rest.to_owned())
+            }
             Some(_) => (DEFAULT_REGISTRY, path.to_owned()),
             None => (DEFAULT_REGISTRY, format!("library/{path}")),
         };
-        if repository.chars().any(|c| c.is_ascii_uppercase()) {
-            return Err("invalid reference format: repository name must be lowercase");
+        if has_capitals(&repository) {
+            return Err(format!("invalid reference format: repository name ({repository}) must be lowercase"));
         }
         if path.is_empty() || !repository.split('/').all(valid_component) || !valid_registry(registry) {
-            return Err(invalid);
+            return invalid();
         }
         if !tag.is_none_or(valid_tag) || !digest.is_none_or(valid_digest) {
-            return Err(invalid);
+            return invalid();
         }
         let tag = match (tag, digest) {
             (None, None) => Some("latest".to_owned()),
@@ -70,6 +73,10 @@ impl ImageName {
         }
         self.repository.strip_prefix("library/").unwrap_or(&self.repository).to_owned()
     }
+}
+
+fn has_capitals(name: &str) -> bool {
+    name.chars().any(|c| c.is_ascii_uppercase())
 }
 
 /// Lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
@@ -119,6 +126,7 @@ mod tests {
             ("grafana/grafana", "docker.io/grafana/grafana:latest", "grafana/grafana"),
             ("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10", "registry.k8s.io/pause"),
             ("localhost:5000/app", "localhost:5000/app:latest", "localhost:5000/app"),
+            ("Registry/app", "Registry/app:latest", "Registry/app"),
             (
                 "gcr.io/google_containers/goproxy:0.1",
                 "gcr.io/google_containers/goproxy:0.1",
@@ -154,7 +162,7 @@ mod tests {
         }
         assert_eq!(
             ImageName::parse("Nginx:Latest"),
-            Err("invalid reference format: repository name must be lowercase")
+            Err("invalid reference format: repository name (library/Nginx) must be lowercase".to_owned())
         );
     }
 }

@@ -1,22 +1,30 @@
 //! The runtime seam: all that the kubelet knows of what runs containers.
 //!
-//! Three traits, so that a pod worker cannot tell a simulated runtime from a real one:
+//! Five traits, so that a pod worker cannot tell a simulated runtime from a real one:
 //! - [`RuntimeService`] and [`ImageService`] are the two services of the Container Runtime Interface, call for call;
 //! - [`PodAccess`] is how hooks and probes reach into a running container: a command through the runtime, or a connection over
-//!   the pod's network.
+//!   the pod's network;
+//! - [`PodStreams`] and [`ContainerLogs`] are what users reach: exec, attach, port-forward, and what was printed.
 //!
 //! [`remote`] speaks them to a CRI socket over gRPC, [`serve`] offers any runtime on one, and [`virtual_engine`] is the runtime in
-//! the box: no process runs, an image catalogue says how containers behave.
+//! the box: no process runs, an image catalogue says how containers behave. [`reach`] is the part of pod access that goes over a
+//! real pod network, whatever the runtime.
 //!
 //! The seam decides nothing about pods: no restarts, no back-off, no grace period beyond the timeout of a single stop.
 
 mod access;
+mod addresses;
 pub mod behaviour;
 pub mod catalogue;
 mod error;
 pub mod image_name;
+pub mod log_files;
+mod logs;
+pub mod process_engine;
+pub mod reach;
 pub mod remote;
 pub mod serve;
+mod streams;
 pub mod virtual_engine;
 
 use std::sync::Arc;
@@ -28,6 +36,8 @@ use crate::cri;
 
 pub use access::{Handler, PodAccess, Purpose, Target, Verdict};
 pub use error::RuntimeError;
+pub use logs::{ContainerLogs, Lines, LogLine, LogOptions, LogStream};
+pub use streams::{Connection, Input, Output, PodStreams, SESSION_BUFFER, Session, Terminal};
 
 /// Label of a container, and annotation of the image that is pulled for one, with the container's name. Kubernetes labels its
 /// containers with it, too.
@@ -71,8 +81,13 @@ pub trait RuntimeService: Send + Sync + 'static {
     async fn list_containers(&self, filter: Option<cri::ContainerFilter>) -> Result<Vec<cri::Container>>;
     /// The state of one container.
     async fn container_status(&self, id: &str) -> Result<cri::ContainerStatus>;
+    /// What containers that match use now.
+    async fn list_container_stats(&self, filter: Option<cri::ContainerStatsFilter>)
+    -> Result<Vec<cri::ContainerStats>>;
     /// Runs a command in a container, at most `timeout` seconds (0: no limit).
     async fn exec_sync(&self, request: cri::ExecSyncRequest) -> Result<cri::ExecSyncResponse>;
+    /// The container's log file was renamed: the runtime begins a new one. Runtimes without log files have nothing to do.
+    async fn reopen_container_log(&self, id: &str) -> Result<()>;
     /// Subscribes to changes from now on.
     async fn events(&self) -> Result<Events>;
 }
@@ -92,7 +107,7 @@ pub trait ImageService: Send + Sync + 'static {
     async fn image_fs_info(&self) -> Result<cri::ImageFsInfoResponse>;
 }
 
-/// One node's runtime, behind its three seams. Cheap to clone.
+/// One node's runtime, behind its seams. Cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
     /// Sandboxes and containers.
@@ -101,11 +116,21 @@ pub struct Runtime {
     pub images: Arc<dyn ImageService>,
     /// Hooks and probes.
     pub access: Arc<dyn PodAccess>,
+    /// Exec, attach, port-forward.
+    pub streams: Arc<dyn PodStreams>,
+    /// What containers have printed.
+    pub logs: Arc<dyn ContainerLogs>,
 }
 
 impl Runtime {
-    /// A runtime that is all three at once.
-    pub fn of<R: RuntimeService + ImageService + PodAccess>(runtime: Arc<R>) -> Self {
-        Self { containers: runtime.clone(), images: runtime.clone(), access: runtime }
+    /// A runtime that is all of it at once.
+    pub fn of<R: RuntimeService + ImageService + PodAccess + PodStreams + ContainerLogs>(runtime: Arc<R>) -> Self {
+        Self {
+            containers: runtime.clone(),
+            images: runtime.clone(),
+            access: runtime.clone(),
+            streams: runtime.clone(),
+            logs: runtime,
+        }
     }
 }

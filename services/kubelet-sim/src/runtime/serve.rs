@@ -4,35 +4,46 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
-use super::Runtime;
+use super::{Runtime, RuntimeError};
 use crate::cri;
 use crate::cri::image_service_server::{ImageService, ImageServiceServer};
 use crate::cri::runtime_service_server::{RuntimeService, RuntimeServiceServer};
 
 /// The two services of a runtime, to be added to a tonic server.
 pub fn services(runtime: Runtime) -> (RuntimeServiceServer<Served>, ImageServiceServer<Served>) {
-    (RuntimeServiceServer::new(Served(runtime.clone())), ImageServiceServer::new(Served(runtime)))
+    let served = Served { runtime, tells_events: true };
+    (RuntimeServiceServer::new(served.clone()), ImageServiceServer::new(served))
+}
+
+/// The same, as runtimes were before CRI had events.
+#[cfg(test)]
+pub(super) fn services_without_events(runtime: Runtime) -> (RuntimeServiceServer<Served>, ImageServiceServer<Served>) {
+    let served = Served { runtime, tells_events: false };
+    (RuntimeServiceServer::new(served.clone()), ImageServiceServer::new(served))
 }
 
 /// A runtime behind gRPC.
 #[derive(Clone)]
-pub struct Served(Runtime);
+pub struct Served {
+    runtime: Runtime,
+    tells_events: bool,
+}
 
 #[tonic::async_trait]
 impl RuntimeService for Served {
     async fn version(&self, _: Request<cri::VersionRequest>) -> Result<Response<cri::VersionResponse>, Status> {
-        Ok(Response::new(self.0.containers.version().await?))
+        Ok(Response::new(self.runtime.containers.version().await?))
     }
 
     async fn status(&self, _: Request<cri::StatusRequest>) -> Result<Response<cri::StatusResponse>, Status> {
-        Ok(Response::new(self.0.containers.status().await?))
+        Ok(Response::new(self.runtime.containers.status().await?))
     }
 
     async fn update_runtime_config(
         &self,
         request: Request<cri::UpdateRuntimeConfigRequest>,
     ) -> Result<Response<cri::UpdateRuntimeConfigResponse>, Status> {
-        self.0.containers.update_runtime_config(request.into_inner()).await?;
+        self.runtime.containers.update_runtime_config(request.into_inner()).await?;
         Ok(Response::new(cri::UpdateRuntimeConfigResponse {}))
     }
 
@@ -41,7 +52,7 @@ impl RuntimeService for Served {
         request: Request<cri::RunPodSandboxRequest>,
     ) -> Result<Response<cri::RunPodSandboxResponse>, Status> {
         Ok(Response::new(cri::RunPodSandboxResponse {
-            pod_sandbox_id: self.0.containers.run_pod_sandbox(request.into_inner()).await?,
+            pod_sandbox_id: self.runtime.containers.run_pod_sandbox(request.into_inner()).await?,
         }))
     }
 
@@ -49,7 +60,7 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::StopPodSandboxRequest>,
     ) -> Result<Response<cri::StopPodSandboxResponse>, Status> {
-        self.0.containers.stop_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        self.runtime.containers.stop_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
         Ok(Response::new(cri::StopPodSandboxResponse {}))
     }
 
@@ -57,7 +68,7 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::RemovePodSandboxRequest>,
     ) -> Result<Response<cri::RemovePodSandboxResponse>, Status> {
-        self.0.containers.remove_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        self.runtime.containers.remove_pod_sandbox(&request.into_inner().pod_sandbox_id).await?;
         Ok(Response::new(cri::RemovePodSandboxResponse {}))
     }
 
@@ -65,7 +76,7 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::PodSandboxStatusRequest>,
     ) -> Result<Response<cri::PodSandboxStatusResponse>, Status> {
-        Ok(Response::new(self.0.containers.pod_sandbox_status(&request.into_inner().pod_sandbox_id).await?))
+        Ok(Response::new(self.runtime.containers.pod_sandbox_status(&request.into_inner().pod_sandbox_id).await?))
     }
 
     async fn list_pod_sandbox(
@@ -73,7 +84,7 @@ impl RuntimeService for Served {
         request: Request<cri::ListPodSandboxRequest>,
     ) -> Result<Response<cri::ListPodSandboxResponse>, Status> {
         Ok(Response::new(cri::ListPodSandboxResponse {
-            items: self.0.containers.list_pod_sandbox(request.into_inner().filter).await?,
+            items: self.runtime.containers.list_pod_sandbox(request.into_inner().filter).await?,
         }))
     }
 
@@ -82,7 +93,7 @@ impl RuntimeService for Served {
         request: Request<cri::CreateContainerRequest>,
     ) -> Result<Response<cri::CreateContainerResponse>, Status> {
         Ok(Response::new(cri::CreateContainerResponse {
-            container_id: self.0.containers.create_container(request.into_inner()).await?,
+            container_id: self.runtime.containers.create_container(request.into_inner()).await?,
         }))
     }
 
@@ -90,7 +101,7 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::StartContainerRequest>,
     ) -> Result<Response<cri::StartContainerResponse>, Status> {
-        self.0.containers.start_container(&request.into_inner().container_id).await?;
+        self.runtime.containers.start_container(&request.into_inner().container_id).await?;
         Ok(Response::new(cri::StartContainerResponse {}))
     }
 
@@ -99,7 +110,7 @@ impl RuntimeService for Served {
         request: Request<cri::StopContainerRequest>,
     ) -> Result<Response<cri::StopContainerResponse>, Status> {
         let request = request.into_inner();
-        self.0.containers.stop_container(&request.container_id, request.timeout).await?;
+        self.runtime.containers.stop_container(&request.container_id, request.timeout).await?;
         Ok(Response::new(cri::StopContainerResponse {}))
     }
 
@@ -107,7 +118,7 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::RemoveContainerRequest>,
     ) -> Result<Response<cri::RemoveContainerResponse>, Status> {
-        self.0.containers.remove_container(&request.into_inner().container_id).await?;
+        self.runtime.containers.remove_container(&request.into_inner().container_id).await?;
         Ok(Response::new(cri::RemoveContainerResponse {}))
     }
 
@@ -116,7 +127,7 @@ impl RuntimeService for Served {
         request: Request<cri::ListContainersRequest>,
     ) -> Result<Response<cri::ListContainersResponse>, Status> {
         Ok(Response::new(cri::ListContainersResponse {
-            containers: self.0.containers.list_containers(request.into_inner().filter).await?,
+            containers: self.runtime.containers.list_containers(request.into_inner().filter).await?,
         }))
     }
 
@@ -125,7 +136,7 @@ impl RuntimeService for Served {
         request: Request<cri::ContainerStatusRequest>,
     ) -> Result<Response<cri::ContainerStatusResponse>, Status> {
         Ok(Response::new(cri::ContainerStatusResponse {
-            status: Some(self.0.containers.container_status(&request.into_inner().container_id).await?),
+            status: Some(self.runtime.containers.container_status(&request.into_inner().container_id).await?),
             info: Default::default(),
         }))
     }
@@ -134,7 +145,39 @@ impl RuntimeService for Served {
         &self,
         request: Request<cri::ExecSyncRequest>,
     ) -> Result<Response<cri::ExecSyncResponse>, Status> {
-        Ok(Response::new(self.0.containers.exec_sync(request.into_inner()).await?))
+        Ok(Response::new(self.runtime.containers.exec_sync(request.into_inner()).await?))
+    }
+
+    async fn list_container_stats(
+        &self,
+        request: Request<cri::ListContainerStatsRequest>,
+    ) -> Result<Response<cri::ListContainerStatsResponse>, Status> {
+        let stats = self.runtime.containers.list_container_stats(request.into_inner().filter).await?;
+        Ok(Response::new(cri::ListContainerStatsResponse { stats }))
+    }
+
+    // Streams would need a server of their own, whose address these answer; whoever is in this process uses the seam itself.
+    async fn exec(&self, _: Request<cri::ExecRequest>) -> Result<Response<cri::ExecResponse>, Status> {
+        Err(RuntimeError::unimplemented("streaming server").into())
+    }
+
+    async fn attach(&self, _: Request<cri::AttachRequest>) -> Result<Response<cri::AttachResponse>, Status> {
+        Err(RuntimeError::unimplemented("streaming server").into())
+    }
+
+    async fn port_forward(
+        &self,
+        _: Request<cri::PortForwardRequest>,
+    ) -> Result<Response<cri::PortForwardResponse>, Status> {
+        Err(RuntimeError::unimplemented("streaming server").into())
+    }
+
+    async fn reopen_container_log(
+        &self,
+        request: Request<cri::ReopenContainerLogRequest>,
+    ) -> Result<Response<cri::ReopenContainerLogResponse>, Status> {
+        self.runtime.containers.reopen_container_log(&request.into_inner().container_id).await?;
+        Ok(Response::new(cri::ReopenContainerLogResponse {}))
     }
 
     type GetContainerEventsStream = BoxStream<'static, Result<cri::ContainerEventResponse, Status>>;
@@ -143,7 +186,12 @@ impl RuntimeService for Served {
         &self,
         _: Request<cri::GetEventsRequest>,
     ) -> Result<Response<Self::GetContainerEventsStream>, Status> {
-        let events = self.0.containers.events().await?;
+        if !self.tells_events {
+            return Err(Status::unimplemented(
+                "unknown method GetContainerEvents for service runtime.v1.RuntimeService",
+            ));
+        }
+        let events = self.runtime.containers.events().await?;
         Ok(Response::new(events.map(|event| event.map_err(Status::from)).boxed()))
     }
 }
@@ -154,7 +202,7 @@ impl ImageService for Served {
         &self,
         _: Request<cri::ListImagesRequest>,
     ) -> Result<Response<cri::ListImagesResponse>, Status> {
-        Ok(Response::new(cri::ListImagesResponse { images: self.0.images.list_images().await? }))
+        Ok(Response::new(cri::ListImagesResponse { images: self.runtime.images.list_images().await? }))
     }
 
     async fn image_status(
@@ -162,7 +210,7 @@ impl ImageService for Served {
         request: Request<cri::ImageStatusRequest>,
     ) -> Result<Response<cri::ImageStatusResponse>, Status> {
         Ok(Response::new(cri::ImageStatusResponse {
-            image: self.0.images.image_status(request.into_inner().image.unwrap_or_default()).await?,
+            image: self.runtime.images.image_status(request.into_inner().image.unwrap_or_default()).await?,
             info: Default::default(),
         }))
     }
@@ -171,14 +219,16 @@ impl ImageService for Served {
         &self,
         request: Request<cri::PullImageRequest>,
     ) -> Result<Response<cri::PullImageResponse>, Status> {
-        Ok(Response::new(cri::PullImageResponse { image_ref: self.0.images.pull_image(request.into_inner()).await? }))
+        Ok(Response::new(cri::PullImageResponse {
+            image_ref: self.runtime.images.pull_image(request.into_inner()).await?,
+        }))
     }
 
     async fn remove_image(
         &self,
         request: Request<cri::RemoveImageRequest>,
     ) -> Result<Response<cri::RemoveImageResponse>, Status> {
-        self.0.images.remove_image(request.into_inner().image.unwrap_or_default()).await?;
+        self.runtime.images.remove_image(request.into_inner().image.unwrap_or_default()).await?;
         Ok(Response::new(cri::RemoveImageResponse {}))
     }
 
@@ -186,7 +236,7 @@ impl ImageService for Served {
         &self,
         _: Request<cri::ImageFsInfoRequest>,
     ) -> Result<Response<cri::ImageFsInfoResponse>, Status> {
-        Ok(Response::new(self.0.images.image_fs_info().await?))
+        Ok(Response::new(self.runtime.images.image_fs_info().await?))
     }
 }
 
@@ -215,7 +265,7 @@ mod tests {
             let client = client.take().map(TokioIo::new);
             async move { client.ok_or_else(|| std::io::Error::other("there is one connection")) }
         });
-        RemoteRuntime::new(Endpoint::from_static("http://runtime").connect_with_connector(connector).await.unwrap())
+        RemoteRuntime::on(Endpoint::from_static("http://runtime").connect_with_connector(connector).await.unwrap())
     }
 
     #[tokio::test]
