@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// A running cluster. Dropping it stops every process and removes its state.
@@ -13,7 +14,7 @@ use tokio::process::Command;
 pub struct Cluster {
     state: tempfile::TempDir,
     /// Variables for `tpctl` and, through it, for every process: flags that a test shortens.
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
     /// Receives the spans of all its processes, and of `tpctl`.
     pub collector: Collector,
 }
@@ -30,9 +31,9 @@ impl Cluster {
     }
 
     /// The same with flags of the services, as variables (`TRACEPLANE_...`).
-    pub async fn start_in(environment: &[(&'static str, &'static str)], flags: &[&str]) -> Cluster {
+    pub async fn start_in(environment: &[(&'static str, &str)], flags: &[&str]) -> Cluster {
         let cluster = Cluster {
-            environment: environment.to_vec(),
+            environment: environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             state: tempfile::tempdir().expect("a temporary directory can be made"),
             collector: Collector::start().await,
         };
@@ -50,12 +51,8 @@ impl Cluster {
     /// The same with something on its standard input.
     pub async fn tpctl_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         use tokio::io::AsyncWriteExt as _;
-        let mut child = Command::new(binary("tpctl"))
-            .args(arguments)
-            .env("TRACEPLANE_STATE_DIR", self.state.path())
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.endpoint())
-            .env("NO_COLOR", "1")
-            .envs(self.environment.iter().copied())
+        let mut child = self
+            .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -66,6 +63,18 @@ impl Cluster {
         drop(stdin);
         let output = child.wait_with_output().await.expect("tpctl ends");
         Ran { command: format!("tpctl {}", arguments.join(" ")), output }
+    }
+
+    /// `tpctl` for this cluster, to be started by the caller.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("tpctl"));
+        command
+            .args(arguments)
+            .env("TRACEPLANE_STATE_DIR", self.state.path())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.endpoint())
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// A client with all rights. Its calls make no spans: the test process exports none.
@@ -88,9 +97,29 @@ impl Cluster {
 
     /// Kills a process (`scheduler`, `kubelet-node-1` ...) without warning.
     pub fn kill(&self, name: &str) {
+        self.signal(name, Signal::SIGKILL);
+    }
+
+    /// Asks a process to stop.
+    pub fn terminate(&self, name: &str) {
+        self.signal(name, Signal::SIGTERM);
+    }
+
+    fn signal(&self, name: &str, signal: Signal) {
+        kill(self.pid(name), signal).unwrap_or_else(|e| panic!("{name} cannot be sent {signal}: {e}"));
+    }
+
+    fn pid(&self, name: &str) -> Pid {
         let process = self.processes().into_iter().find(|(process, _)| process == name);
         let (_, pid) = process.unwrap_or_else(|| panic!("no process {name} was started"));
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or_else(|e| panic!("{name} cannot be killed: {e}"));
+        Pid::from_raw(pid)
+    }
+
+    /// Whether a process that was started has not ended yet.
+    pub fn is_running(&self, name: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(name))).unwrap_or_default();
+        // Its state stands behind its name: Z has ended, and nobody has asked how.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
 
     /// Starts again whatever is not running, and waits until it is ready.
@@ -132,9 +161,25 @@ impl Drop for Cluster {
                 eprintln!("--- {name}\n{}", self.log(&name));
             }
         }
-        for (_, pid) in self.processes_if_any() {
+        let processes = self.processes_if_any();
+        if !processes.is_empty() && self.record()["engine"] == "process" {
+            // What runs on these nodes is real, and only their kubelets know how to put it away.
+            let kubelets = processes.iter().filter(|(name, _)| name.starts_with("kubelet-"));
+            stop_in_order(&kubelets.map(|(_, pid)| Pid::from_raw(*pid)).collect::<Vec<_>>());
+        }
+        for (_, pid) in processes {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+    }
+}
+
+/// Asks processes to end, and waits for them for a while. They are not our children: `tpctl` has left them to init.
+fn stop_in_order(processes: &[Pid]) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut left: Vec<Pid> = processes.iter().copied().filter(|pid| kill(*pid, Signal::SIGTERM).is_ok()).collect();
+    while !left.is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+        left.retain(|pid| kill(*pid, None).is_ok());
     }
 }
 
@@ -170,6 +215,11 @@ impl Ran {
         let (out, err) = (self.stdout(), self.stderr());
         assert!(!self.output.status.success(), "{} succeeded:\n{out}{err}", self.command);
         err
+    }
+
+    /// Its exit code; `None` if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
     }
 
     /// What it wrote to standard output.

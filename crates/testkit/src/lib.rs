@@ -6,11 +6,14 @@
 
 pub mod cluster;
 pub mod collector;
+pub mod containerd;
 pub mod etcd;
 pub mod journey;
 pub mod objects;
 pub mod pki;
 pub mod scripted;
+mod skip;
 mod wait;
 
+pub use skip::{has, is_root, skip};
 pub use wait::eventually;
