@@ -19,6 +19,15 @@ pub(crate) struct Interrupted;
 #[derive(Debug)]
 pub(crate) struct OutputClosed;
 
+/// The command ends with this exit code, which is not about us: that of a command in a container, or of a signal.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    /// The code.
+    pub(crate) code: u8,
+    /// What is said about it, as it stands.
+    pub(crate) message: String,
+}
+
 /// Several things failed; the others went well.
 #[derive(Debug)]
 pub(crate) struct Several(Vec<anyhow::Error>);
@@ -49,6 +58,12 @@ impl fmt::Display for Interrupted {
     }
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl fmt::Display for OutputClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the output is closed")
@@ -73,6 +88,7 @@ impl fmt::Display for Unreachable {
 }
 
 impl std::error::Error for Interrupted {}
+impl std::error::Error for Exit {}
 impl std::error::Error for OutputClosed {}
 impl std::error::Error for Several {}
 impl std::error::Error for Unreachable {}
@@ -81,6 +97,12 @@ impl std::error::Error for Unreachable {}
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<Interrupted>().is_some() {
         return ExitCode::from(INTERRUPTED);
+    }
+    if let Some(Exit { code, message }) = error.downcast_ref() {
+        if !message.is_empty() {
+            eprintln!("{message}");
+        }
+        return ExitCode::from(*code);
     }
     if error.downcast_ref::<OutputClosed>().is_none() {
         for line in lines(error) {

@@ -14,6 +14,7 @@ mod print;
 mod progress;
 mod root_span;
 mod session;
+mod terminal;
 mod trace;
 
 use clap::Parser;

@@ -18,11 +18,16 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// Variables that name a collector.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
+/// Whether the standard variables name a collector. Empty ones do not.
+pub(crate) fn has_collector() -> bool {
+    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    ENDPOINTS.iter().any(is_set)
+}
+
 /// Starts the export of traces, if the command leaves any, and log lines for those who ask for them with `RUST_LOG`. `None` if they cannot be
 /// set up: a command works without.
 pub(crate) fn export(global: &Global, leaves_traces: bool) -> Option<Guard> {
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    let is_configured = ENDPOINTS.iter().any(is_set);
+    let is_configured = has_collector();
     let cluster = || ClusterRecord::read(&global.state_dir).ok().flatten().map(|cluster| cluster.otlp_endpoint());
     let mut config = TelemetryConfig::new("tpctl");
     config.otlp_endpoint = if is_configured || !leaves_traces { None } else { cluster() };

@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) namespace: String,
     /// Whether the user asked for that namespace.
     pub(crate) namespace_is_explicit: bool,
+    /// What further connections are made with.
+    credentials: client::Session,
     /// How long one request may take; `None`: as long as it takes.
     timeout: Option<Duration>,
 }
@@ -33,10 +35,16 @@ impl Session {
         let session = Kubeconfig::read(&kubeconfig(global))?.session(global.context.as_deref())?;
         Ok(Session {
             client: Client::new(&session)?,
-            namespace: global.namespace.clone().unwrap_or(session.namespace),
+            namespace: global.namespace.clone().unwrap_or_else(|| session.namespace.clone()),
             namespace_is_explicit: global.namespace.is_some(),
             timeout: global.request_timeout.filter(|timeout| !timeout.is_zero()),
+            credentials: session,
         })
+    }
+
+    /// Another connection: what flows there and is not read holds up nothing here.
+    pub(crate) fn another_client(&self) -> Result<Client> {
+        Ok(Client::new(&self.credentials)?)
     }
 
     /// The objects of a kind.
@@ -115,6 +123,7 @@ impl Session {
             client: Client::new(&session).expect("the address is valid"),
             namespace: namespace.to_owned(),
             namespace_is_explicit: false,
+            credentials: session,
             timeout: None,
         }
     }

@@ -1,11 +1,18 @@
 //! `tpctl down`: stops the processes, those that need others first.
+//!
+//! A kubelet takes its pods along. What one has left that was killed (processes, mounts, a bridge) is put away by another run of its program:
+//! only that knows how.
 
+use super::plan;
 use super::process;
 use super::record::ClusterRecord;
+use super::up::absolute;
 use crate::global::Global;
+use crate::pki::Pki;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use clap::Args;
+use std::path::Path;
 use std::time::Duration;
 
 /// Flags of `tpctl down`.
@@ -18,10 +25,12 @@ pub(crate) struct DownArgs {
 
 /// How long a service may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long it may take to put away what one killed kubelet has left.
+const PUT_AWAY: Duration = Duration::from_secs(60);
 
 /// `tpctl down`.
 pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
-    let state = &global.state_dir;
+    let state = &absolute(&global.state_dir)?;
     let Some(mut cluster) = ClusterRecord::read(state)? else {
         println!("No cluster is kept in {}.", state.display());
         return Ok(());
@@ -35,6 +44,8 @@ pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
     let stopped =
         futures::future::join_all(workers.iter().map(|p| async move { (p, process::stop(p, GRACE).await) })).await;
     killed.extend(stopped.iter().filter(|(_, by_itself)| !by_itself).map(|(p, _)| p.name.clone()));
+    let in_order = stopped.into_iter().filter(|(_, by_itself)| *by_itself).map(|(process, _)| process.name.as_str());
+    put_away(state, &cluster, &in_order.collect::<Vec<_>>(), &progress).await?;
     for process in base.iter().rev() {
         progress.say(format!("Stopping {}", process.name));
         if !process::stop(process, GRACE).await {
@@ -52,6 +63,22 @@ pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
     });
     if !killed.is_empty() {
         eprintln!("warning: killed, because they did not stop within {GRACE:?}: {}", killed.join(", "));
+    }
+    Ok(())
+}
+
+/// Ends what kubelets have left that did not end in good order, now or earlier.
+async fn put_away(state: &Path, cluster: &ClusterRecord, in_order: &[&str], progress: &Progress) -> Result<()> {
+    for node in &cluster.nodes {
+        let name = format!("kubelet-{node}");
+        if in_order.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(launch) = plan::put_away(state, cluster, &Pki::open(state)?, node)? {
+            progress.say(format!("Putting away the pods of {node}"));
+            let done = process::run(state, &launch, PUT_AWAY).await;
+            done.with_context(|| format!("cannot put away what {name} has left"))?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! What runs is written to `cluster.json` in the state folder, so that any later command finds it. Starting is idempotent: what runs stays,
 //! what does not is started, with the ports of the first start. Nothing here talks about objects.
 
+mod addresses;
 mod binaries;
 mod down;
 mod plan;

@@ -1,8 +1,9 @@
 //! Which processes a cluster has, and with which flags each is started. Decides only; `up` starts them.
 
 use super::binaries;
-use super::record::ClusterRecord;
+use super::record::{ClusterRecord, Engine};
 use crate::pki::{Component, Pki};
+use crate::root_span::has_collector;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,17 @@ pub(crate) fn processes(state: &Path, cluster: &ClusterRecord, pki: &Pki) -> Res
         all.push(plan.node_simulator()?);
     }
     Ok(all)
+}
+
+/// The same kubelet once more, to end what it has left if it was killed. `None`: it leaves nothing, because nothing of its pods is real.
+pub(crate) fn put_away(state: &Path, cluster: &ClusterRecord, pki: &Pki, node: &str) -> Result<Option<Launch>> {
+    if cluster.engine != Engine::Process || !state.join("kubelet").join(node).exists() {
+        return Ok(None);
+    }
+    // It serves nothing, so any port will do.
+    let mut launch = Plan { state, cluster, pki }.kubelet(node, 0)?;
+    launch.args.push("--put-away".to_owned());
+    Ok(Some(launch))
 }
 
 struct Plan<'a> {
@@ -91,9 +103,13 @@ impl Plan<'_> {
 
     fn apiserver(&self) -> Result<Launch> {
         let mut args = self.serving(&Component::apiserver(), self.cluster.ports.apiserver);
+        let kubelet_client = Component::apiserver_kubelet_client();
         args.extend(flags(&[
             ("client-ca-file", self.pki.ca().display().to_string()),
             ("etcd-servers", self.cluster.etcd_endpoint()),
+            ("kubelet-client-certificate", self.pki.path(&kubelet_client, "crt").display().to_string()),
+            ("kubelet-client-key", self.pki.path(&kubelet_client, "key").display().to_string()),
+            ("kubelet-certificate-authority", self.pki.ca().display().to_string()),
         ]));
         self.traced("apiserver", "apiserver", args, Ready::Https(self.cluster.ports.apiserver))
     }
@@ -105,14 +121,25 @@ impl Plan<'_> {
 
     fn controller_manager(&self) -> Result<Launch> {
         let port = self.cluster.ports.controller_manager;
-        let args = self.candidate(&Component::controller_manager(), port);
+        let mut args = self.candidate(&Component::controller_manager(), port);
+        if let Some(range) = &self.cluster.cluster_cidr {
+            args.extend(flags(&[("cluster-cidr", range.clone())]));
+        }
         self.traced("controller-manager", "controller-manager", args, Ready::Https(port))
     }
 
     fn kubelet(&self, node: &str, port: u16) -> Result<Launch> {
         let mut args = self.client(&Component::kubelet(node), port);
         let root = self.state.join("kubelet").join(node);
-        args.extend(flags(&[("node-name", node.to_owned()), ("root-dir", root.display().to_string())]));
+        args.extend(flags(&[
+            ("node-name", node.to_owned()),
+            ("root-dir", root.display().to_string()),
+            ("client-ca-file", self.pki.ca().display().to_string()),
+        ]));
+        // Said only where it is not the default, which a container runtime's endpoint may replace.
+        if self.cluster.engine != Engine::default() {
+            args.extend(flags(&[("engine", self.cluster.engine.name().to_owned())]));
+        }
         self.traced(&format!("kubelet-{node}"), "kubelet-sim", args, Ready::Https(port))
     }
 
@@ -124,14 +151,16 @@ impl Plan<'_> {
             ("nodes", self.cluster.simulated_nodes.to_string()),
             ("node-name-prefix", "sim".to_owned()),
             ("root-dir", root.display().to_string()),
+            // Many nodes in one process are there to be many, not to run anything.
+            ("engine", Engine::Virtual.name().to_owned()),
+            ("client-ca-file", self.pki.ca().display().to_string()),
         ]));
         self.traced("kubelet-simulator", "kubelet-sim", args, Ready::Https(port))
     }
 
     fn traced(&self, name: &str, binary: &str, args: Vec<String>, ready: Ready) -> Result<Launch> {
         // Whoever sets the standard variables has a collector of their own; children inherit it.
-        let own = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
-            || std::env::var_os("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some();
+        let own = has_collector();
         let env = if own { Vec::new() } else { vec![("OTEL_EXPORTER_OTLP_ENDPOINT", self.cluster.otlp_endpoint())] };
         Ok(Launch { name: name.to_owned(), program: binaries::service(binary)?, args, env, ready })
     }

@@ -2,7 +2,7 @@
 
 use super::plan::Launch;
 use super::record::ProcessRecord;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -49,6 +49,23 @@ pub(crate) fn start(state: &Path, launch: &Launch) -> Result<Started> {
     let pid = i32::try_from(child.id()).expect("process ids fit");
     let record = ProcessRecord { name: launch.name.clone(), pid, started: stat(pid).map_or(0, |stat| stat.started) };
     Ok(Started { record, child })
+}
+
+/// Starts a process and waits for its end, which must be a good one.
+pub(crate) async fn run(state: &Path, launch: &Launch, within: Duration) -> Result<()> {
+    let mut started = start(state, launch)?;
+    if !ended(&started.record, within).await {
+        stop(&started.record, Duration::ZERO).await;
+        bail!(
+            "{} has not ended within {within:?}; its log is {}",
+            launch.name,
+            log_path(state, &launch.name).display()
+        );
+    }
+    match started.child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!("{}", started.failure(state).unwrap_or_default()),
+    }
 }
 
 impl Started {

@@ -16,8 +16,35 @@ pub(crate) struct ClusterRecord {
     pub(crate) nodes: Vec<String>,
     /// Nodes that one further kubelet hosts together.
     pub(crate) simulated_nodes: u32,
+    /// What runs containers on the nodes that have a kubelet of their own.
+    #[serde(default)]
+    pub(crate) engine: Engine,
+    /// Where pods have their addresses; `None`: where the controller-manager gives them some.
+    #[serde(default)]
+    pub(crate) cluster_cidr: Option<String>,
     /// The processes, in the order of starting.
     pub(crate) processes: Vec<ProcessRecord>,
+}
+
+/// The container runtimes that come with the kubelet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Engine {
+    /// No process runs: a catalogue and annotations say how containers behave.
+    #[default]
+    Virtual,
+    /// Commands run for real, in namespaces of their own. Needs root.
+    Process,
+}
+
+impl Engine {
+    /// As the kubelet's flag has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Virtual => "virtual",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// A process that was started.
@@ -33,6 +60,11 @@ pub(crate) struct ProcessRecord {
 }
 
 impl ClusterRecord {
+    /// The process of the kubelet that hosts the simulated nodes together, if there is one.
+    pub(crate) fn simulator(&self) -> Option<i32> {
+        self.processes.iter().find(|process| process.name == "kubelet-simulator").map(|process| process.pid)
+    }
+
     /// Address of the apiserver.
     pub(crate) fn server(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports.apiserver)

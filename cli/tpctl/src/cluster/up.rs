@@ -3,11 +3,12 @@
 //! etcd comes first, then the apiserver, then everything else at once. If something does not come up, or on Ctrl-C, what this command has
 //! started is stopped again.
 
+use super::addresses;
 use super::plan::{Launch, Ready, processes};
 use super::ports::{PortChoice, Ports};
 use super::process::{self, Started};
 use super::ready::Prober;
-use super::record::{ClusterRecord, ProcessRecord};
+use super::record::{ClusterRecord, Engine, ProcessRecord};
 use crate::failure::Interrupted;
 use crate::global::{DEFAULT_STATE_DIR, Global};
 use crate::pki::{Component, Pki};
@@ -30,6 +31,10 @@ pub(crate) struct UpArgs {
     /// Further nodes, hosted by one kubelet process together. Counts at the first start only [default: 0].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=5000))]
     simulated_nodes: Option<u32>,
+    /// What runs containers on the nodes of --nodes: virtual (nothing runs, behaviour is described) or process (commands run for
+    /// real; needs root). Counts at the first start only [default: virtual].
+    #[arg(long, value_name = "ENGINE", env = "TRACEPLANE_ENGINE", value_enum, hide_possible_values = true)]
+    engine: Option<Engine>,
     /// Number to add to every default port, or "free" to take ports that are free. Counts at the first start only.
     #[arg(long, value_name = "OFFSET", default_value = "0")]
     ports: PortChoice,
@@ -53,7 +58,7 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     let state = absolute(&global.state_dir)?;
     let (mut cluster, is_new) = match ClusterRecord::read(&state)? {
         Some(cluster) => (cluster, false),
-        None => (new_cluster(args)?, true),
+        None => (new_cluster(&state, args)?, true),
     };
     fs::create_dir_all(state.join("logs")).with_context(|| format!("cannot make the folder {}", state.display()))?;
     let pki = Pki::open(&state)?;
@@ -66,11 +71,12 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     if missing.is_empty() {
         println!("The cluster is running: {}", cluster.server());
         let differs = args.nodes.is_some_and(|nodes| usize::from(nodes) != cluster.nodes.len())
-            || args.simulated_nodes.is_some_and(|nodes| nodes != cluster.simulated_nodes);
+            || args.simulated_nodes.is_some_and(|nodes| nodes != cluster.simulated_nodes)
+            || args.engine.is_some_and(|engine| engine != cluster.engine);
         if differs {
-            let (nodes, simulated) = (cluster.nodes.len(), cluster.simulated_nodes);
+            let (nodes, simulated, engine) = (cluster.nodes.len(), cluster.simulated_nodes, cluster.engine.name());
             eprintln!(
-                "It was made with --nodes {nodes} --simulated-nodes {simulated}; `tpctl down --purge` ends it for good."
+                "It was made with --nodes {nodes} --simulated-nodes {simulated} --engine {engine}; `tpctl down --purge` ends it for good."
             );
         }
         return Ok(());
@@ -131,18 +137,24 @@ async fn still_running(cluster: &ClusterRecord, launches: &[Launch], prober: &Pr
     running
 }
 
-fn new_cluster(args: &UpArgs) -> Result<ClusterRecord> {
+fn new_cluster(state: &Path, args: &UpArgs) -> Result<ClusterRecord> {
     let (nodes, simulated_nodes) = (args.nodes.unwrap_or(NODES), args.simulated_nodes.unwrap_or(0));
     if nodes == 0 && simulated_nodes == 0 {
         bail!("a cluster without nodes runs nothing; ask for some with --nodes or --simulated-nodes");
     }
     let nodes: Vec<String> = (1..=nodes).map(|number| format!("node-{number}")).collect();
     let kubelets = nodes.len() + usize::from(simulated_nodes > 0);
-    Ok(ClusterRecord { ports: Ports::choose(args.ports, kubelets)?, nodes, simulated_nodes, processes: Vec::new() })
+    let (ports, engine) = (Ports::choose(args.ports, kubelets)?, args.engine.unwrap_or_default());
+    let many = nodes.len() + usize::try_from(simulated_nodes).unwrap_or(usize::MAX);
+    let cluster_cidr = match engine {
+        Engine::Process => Some(addresses::unused(state, many)?.to_string()),
+        Engine::Virtual => None,
+    };
+    Ok(ClusterRecord { ports, nodes, simulated_nodes, engine, cluster_cidr, processes: Vec::new() })
 }
 
 /// Children run in other folders of their own choosing one day; their paths must not depend on it.
-fn absolute(path: &Path) -> Result<std::path::PathBuf> {
+pub(super) fn absolute(path: &Path) -> Result<std::path::PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot tell where {} is", path.display()))
 }
 

@@ -1,7 +1,7 @@
 //! `tpctl bench`: how quick this cluster is on this machine.
 
 use super::patience::{Status, with_progress, within};
-use crate::bench::{EtcdLoad, PodLoad, Report, measure_etcd, measure_pods, size_of_one};
+use crate::bench::{EtcdLoad, KubeletReport, PodLoad, Report, Usage, measure_etcd, measure_pods, size_of_one};
 use crate::cluster::ClusterRecord;
 use crate::failure::Interrupted;
 use crate::global::Global;
@@ -21,6 +21,8 @@ use std::time::Duration;
 pub(crate) enum BenchCommand {
     /// Pods from create to Running, beside the raw transactions of the same etcd.
     Pods(PodsArgs),
+    /// What a kubelet with many pods costs: memory for each, and processor time when nothing happens.
+    Kubelet(KubeletArgs),
 }
 
 /// Flags of `tpctl bench pods`.
@@ -55,6 +57,32 @@ pub(crate) struct PodsArgs {
     output: Option<BenchFormat>,
 }
 
+/// Flags of `tpctl bench kubelet`.
+#[derive(Debug, Args)]
+pub(crate) struct KubeletArgs {
+    /// How many pods.
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pods: u32,
+    /// Wait until so many nodes are Ready before anything is measured.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    nodes: usize,
+    /// The kubelet's process; that of the simulated nodes of the cluster in the state folder by default.
+    #[arg(long, value_name = "PID")]
+    pid: Option<i32>,
+    /// How long it is watched doing nothing.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = session::duration)]
+    idle: Duration,
+    /// Image of the pods. The default one needs no pull.
+    #[arg(long, value_name = "IMAGE", default_value = "registry.k8s.io/pause:3.10")]
+    image: String,
+    /// How long all of it may take.
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = session::duration)]
+    timeout: Duration,
+    /// Print JSON instead of a table.
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<BenchFormat>,
+}
+
 /// The values of `-o`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BenchFormat {
@@ -64,7 +92,10 @@ enum BenchFormat {
 
 /// `tpctl bench`. Cleans up after itself, also after Ctrl-C.
 pub(crate) async fn run(global: &Global, session: &Session, command: &BenchCommand) -> Result<()> {
-    let BenchCommand::Pods(args) = command;
+    let args = match command {
+        BenchCommand::Pods(args) => args,
+        BenchCommand::Kubelet(args) => return run_kubelet(global, session, args).await,
+    };
     let etcd = etcd_endpoint(global, args);
     let report = with_progress(|status| pods(session, args, etcd, status)).await?;
     match args.output {
@@ -88,7 +119,6 @@ fn etcd_endpoint(global: &Global, args: &PodsArgs) -> Result<String, String> {
 
 async fn pods(session: &Session, args: &PodsArgs, etcd: Result<String, String>, status: Status) -> Result<Report> {
     let name = format!("bench-{:08x}", rand::random::<u32>());
-    let namespaces: Api<Namespace> = Api::all(session.client.clone()).untraced();
     let load = PodLoad {
         count: usize::try_from(args.count).unwrap_or(usize::MAX),
         concurrency: usize::try_from(args.concurrency).unwrap_or(usize::MAX),
@@ -97,16 +127,64 @@ async fn pods(session: &Session, args: &PodsArgs, etcd: Result<String, String>, 
     let nodes =
         within(Some(args.timeout), || "nodes".to_owned(), ready_nodes(session, args.nodes_ready, &status)).await?;
     check_room(&nodes, &load)?;
-    let mut namespace = Namespace::default();
-    namespace.metadata.name.clone_from(&name);
-    namespaces.create(&namespace).await?;
+    make_namespace(session, &name).await?;
     let measure = measure(session, args, &name, load, nodes.len(), etcd, &status);
+    Box::pin(and_clear(session, &name, args.timeout, measure, &status)).await
+}
+
+async fn run_kubelet(global: &Global, session: &Session, args: &KubeletArgs) -> Result<()> {
+    let known = || ClusterRecord::read(&global.state_dir).ok().flatten().and_then(|cluster| cluster.simulator());
+    let Some(pid) = args.pid.or_else(known) else {
+        bail!(
+            "no cluster with simulated nodes is kept in {}; name the kubelet's process with --pid",
+            global.state_dir.display()
+        )
+    };
+    let report = with_progress(|status| kubelet(session, args, pid, status)).await?;
+    match args.output {
+        None => out(&report.table()),
+        Some(BenchFormat::Json) => out(&format!("{:#}\n", report.json())),
+    }
+}
+
+async fn kubelet(session: &Session, args: &KubeletArgs, pid: i32, status: Status) -> Result<KubeletReport> {
+    let name = format!("bench-{:08x}", rand::random::<u32>());
+    let count = usize::try_from(args.pods).unwrap_or(usize::MAX);
+    let load = PodLoad { count, concurrency: 10, image: args.image.clone() };
+    let nodes = within(Some(args.timeout), || "nodes".to_owned(), ready_nodes(session, args.nodes, &status)).await?;
+    check_room(&nodes, &load)?;
+    make_namespace(session, &name).await?;
+    let measure = async {
+        let before = Usage::of(pid)?;
+        let pods = Api::<Pod>::namespaced(session.client.clone(), &name).untraced();
+        measure_pods(&pods, &load, |running| _ = status.send_replace(format!("{running} of {count} pods run"))).await?;
+        status.send_replace("Watching the kubelet do nothing".to_owned());
+        KubeletReport::measure(pid, before, count, nodes.len(), args.idle).await
+    };
+    Box::pin(and_clear(session, &name, args.timeout, measure, &status)).await
+}
+
+async fn make_namespace(session: &Session, name: &str) -> Result<()> {
+    let mut namespace = Namespace::default();
+    name.clone_into(&mut namespace.metadata.name);
+    Api::<Namespace>::all(session.client.clone()).untraced().create(&namespace).await?;
+    Ok(())
+}
+
+/// Measures, and removes what was made for it, whatever came of it.
+async fn and_clear<R>(
+    session: &Session,
+    name: &str,
+    timeout: Duration,
+    measure: impl Future<Output = Result<R>>,
+    status: &Status,
+) -> Result<R> {
     let outcome = tokio::select! {
-        outcome = within(Some(args.timeout), || format!("pods in the namespace {name}"), measure) => outcome,
+        outcome = within(Some(timeout), || format!("pods in the namespace {name}"), measure) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
     };
     status.send_replace("Removing the pods".to_owned());
-    let cleared = within(Some(args.timeout), || format!("namespaces/{name}"), clear(session, &name)).await;
+    let cleared = within(Some(timeout), || format!("namespaces/{name}"), clear(session, name)).await;
     let report = outcome?;
     cleared.with_context(|| format!("the namespace {name} could not be removed"))?;
     Ok(report)

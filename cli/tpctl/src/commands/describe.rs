@@ -134,9 +134,11 @@ async fn events(session: &Session, object: &Object) -> Result<Vec<Event>, api::E
     let namespace = if info.namespaced { meta.namespace.as_str() } else { "" };
     let fields = format!("involvedObject.kind={},involvedObject.name={}", info.kind, meta.name);
     let all = list::<Event>(session, namespace, ListOptions { field_selector: fields, ..Default::default() }).await?;
+    // What happens to a pod that a kubelet runs from a file is told about that pod, not about its mirror.
+    let mirrored = meta.annotations.get("kubernetes.io/config.mirror");
     let is_about_it = |event: &Event| {
         let uid = &event.involved_object.uid;
-        uid.is_empty() || *uid == meta.uid || (!info.namespaced && *uid == meta.name)
+        uid.is_empty() || *uid == meta.uid || (!info.namespaced && *uid == meta.name) || mirrored == Some(uid)
     };
     Ok(all.into_iter().filter(is_about_it).collect())
 }

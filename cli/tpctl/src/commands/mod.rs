@@ -6,6 +6,7 @@
 mod annotate;
 mod api_resources;
 mod apply;
+mod attach;
 mod bench;
 mod completion;
 mod create;
@@ -13,11 +14,15 @@ mod delete;
 mod describe;
 mod dry_run;
 mod events;
+mod exec;
 mod get;
 mod key_values;
 mod label;
+mod logs;
 mod patch;
 mod patience;
+mod port_forward;
+mod reach;
 mod rollout;
 mod scale;
 mod trace;
@@ -73,6 +78,18 @@ pub(crate) enum ServerCommand {
     Annotate(annotate::AnnotateArgs),
     /// Change fields of an object.
     Patch(patch::PatchArgs),
+    /// Print what a container has printed.
+    #[command(after_help = logs::EXAMPLES)]
+    Logs(logs::LogsArgs),
+    /// Run a command in a container.
+    #[command(after_help = exec::EXAMPLES)]
+    Exec(exec::ExecArgs),
+    /// Join the process that runs in a container.
+    #[command(after_help = attach::EXAMPLES)]
+    Attach(attach::AttachArgs),
+    /// Forward local ports to a pod.
+    #[command(after_help = port_forward::EXAMPLES)]
+    PortForward(port_forward::PortForwardArgs),
     /// List events, oldest first.
     Events(events::EventsArgs),
     /// Measure the cluster.
@@ -137,9 +154,15 @@ impl ServerCommand {
             ServerCommand::Label(_) => Some("tpctl label"),
             ServerCommand::Annotate(_) => Some("tpctl annotate"),
             ServerCommand::Patch(_) => Some("tpctl patch"),
-            ServerCommand::Get(_) | ServerCommand::Describe(_) | ServerCommand::Wait(_) | ServerCommand::Events(_) => {
-                None
-            }
+            ServerCommand::Exec(_) => Some("tpctl exec"),
+            ServerCommand::Attach(_) => Some("tpctl attach"),
+            // Each connection has a trace of its own.
+            ServerCommand::PortForward(_) => None,
+            ServerCommand::Get(_)
+            | ServerCommand::Describe(_)
+            | ServerCommand::Wait(_)
+            | ServerCommand::Logs(_)
+            | ServerCommand::Events(_) => None,
             // Each of its pods has a trace of its own.
             ServerCommand::Bench(_) => None,
         }
@@ -158,6 +181,10 @@ impl ServerCommand {
             ServerCommand::Label(args) => label::run(session, &args).await,
             ServerCommand::Annotate(args) => annotate::run(session, &args).await,
             ServerCommand::Patch(args) => patch::run(session, &args).await,
+            ServerCommand::Logs(args) => logs::run(session, &args).await,
+            ServerCommand::Exec(args) => exec::run(session, args).await,
+            ServerCommand::Attach(args) => attach::run(session, &args).await,
+            ServerCommand::PortForward(args) => port_forward::run(session, &args).await,
             ServerCommand::Events(args) => events::run(session, &args).await,
             ServerCommand::Bench(command) => bench::run(global, session, &command).await,
         }

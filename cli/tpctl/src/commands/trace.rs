@@ -5,7 +5,7 @@ use crate::cluster::ClusterRecord;
 use crate::global::Global;
 use crate::print::out;
 use crate::session;
-use crate::trace::{Journey, Look, Query, StepGoal, Subject, json, steps, waterfall};
+use crate::trace::{Journey, Look, Query, StepGoal, Subject, json, list, steps, waterfall};
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +18,7 @@ pub(crate) const ABOUT: &str = "Show the journey that a request set in motion, s
 
   tpctl trace deployment/web              what applying it has led to
   tpctl trace pod/web-5d8f-x7k2p          also when the pod is gone
+  tpctl trace pod/web-5d8f-x7k2p --list   all journeys that it had a part in
   tpctl trace 4bf92f3577b34da6a3ce929d0e0e4736
   tpctl trace --last                      of the last command that changed something
   tpctl trace --last delete
@@ -47,6 +48,9 @@ pub(crate) struct TraceArgs {
     /// The newest journey that tpctl began, or the newest one of this command.
     #[arg(long, value_name = "COMMAND", num_args = 0..=1)]
     last: Option<Option<String>>,
+    /// List all journeys, the newest first, rather than show that one.
+    #[arg(long, conflicts_with_all = ["format", "all", "wait_for"])]
+    list: bool,
     /// How to show it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: TraceFormat,
@@ -104,13 +108,20 @@ pub(crate) async fn run(global: &Global, args: TraceArgs) -> Result<()> {
     };
     let since = SignedDuration::try_from(args.since).map_err(|_| anyhow!("--since is too long"))?;
     let query = Query::new(url.as_str(), since);
-    let journeys = with_progress(|status| find(&query, &subject, &args, status)).await?;
+    let journeys = if args.list {
+        query.all(&subject).await?
+    } else {
+        with_progress(|status| find(&query, &subject, &args, status)).await?
+    };
     let Some(journey) = journeys.first() else {
         bail!(
             "{url} knows {}; commands that change something leave a trace, which is kept for a while",
             subject.missing()
         );
     };
+    if args.list {
+        return out(&list(&journeys));
+    }
     show(&args, &subject, journey)?;
     if args.format == TraceFormat::Text {
         mention(&subject, &journeys[1..]);
@@ -189,6 +200,6 @@ fn mention(subject: &Subject, others: &[Journey]) {
         eprintln!("Also about {}: {} (tpctl trace {})", subject.name(), other.title(), other.trace_id());
     }
     if others.len() > 3 {
-        eprintln!("And {} more.", others.len() - 3);
+        eprintln!("And {} more (--list has them all).", others.len() - 3);
     }
 }

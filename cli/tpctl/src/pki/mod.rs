@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `pki/ca.{crt,key}` | the authority | signs everything below; the key never leaves the folder |
 //! | `pki/<component>.{crt,key}` | each component | what it shows as a server and as a client |
+//! | `pki/apiserver-kubelet-client.{crt,key}` | the apiserver | what it shows kubelets when a user wants logs or a shell |
 //! | `<component>.kubeconfig` | each client | the same identity with the server's address, as kubectl and our services read it |
 //!
 //! Names are those that Kubernetes' own components use (<https://kubernetes.io/docs/setup/best-practices/certificates/>), so that the rules
@@ -69,6 +70,11 @@ impl Component {
         Component::new("apiserver", "kube-apiserver", None)
     }
 
+    /// The apiserver as a client of kubelets, under kubeadm's name.
+    pub(crate) fn apiserver_kubelet_client() -> Self {
+        Component::new("apiserver-kubelet-client", "kube-apiserver-kubelet-client", None)
+    }
+
     pub(crate) fn scheduler() -> Self {
         Component::new("scheduler", "system:kube-scheduler", None)
     }
@@ -116,6 +122,8 @@ impl Pki {
         if apiserver_is_new {
             tracing::debug!("made the apiserver's certificate");
         }
+        // Has no kubeconfig: it is a client of kubelets, and nobody towards the apiserver.
+        self.identity(&authority, &Component::apiserver_kubelet_client(), &Names::local())?;
         let mut clients = vec![
             Component::admin(),
             Component::scheduler(),

@@ -52,15 +52,27 @@ impl Query {
                 Ok(all)
             }
             Subject::Uid(_) | Subject::Object { .. } => {
-                let mut spans = Vec::new();
-                for attributes in subject.attributes() {
-                    spans.extend(self.about(attributes).await?);
-                }
-                let all = Journey::all(spans);
+                let all = self.touching(subject).await?;
                 let own: Vec<Journey> = all.iter().filter(|journey| subject.begins_in(journey)).cloned().collect();
                 Ok(if own.is_empty() { all } else { own })
             }
         }
+    }
+
+    /// The same with those that only touch an object, and began with another one.
+    pub(crate) async fn all(&self, subject: &Subject) -> Result<Vec<Journey>> {
+        match subject {
+            Subject::Uid(_) | Subject::Object { .. } => self.touching(subject).await,
+            Subject::Trace(_) | Subject::Last(_) => self.journeys(subject).await,
+        }
+    }
+
+    async fn touching(&self, subject: &Subject) -> Result<Vec<Journey>> {
+        let mut spans = Vec::new();
+        for attributes in subject.attributes() {
+            spans.extend(self.about(attributes).await?);
+        }
+        Ok(Journey::all(spans))
     }
 
     async fn trace(&self, id: &str) -> Result<Vec<Span>> {
