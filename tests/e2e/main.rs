@@ -3,14 +3,27 @@
 //! Ids like C2 or D12 are those of the scenarios that the project promises.
 
 mod bad_input;
+mod bad_pods;
+mod containerd;
 mod deletion;
+mod failures;
 mod faults;
 mod journeys;
+mod kubelet_killed;
+mod node_pressure;
 mod nodes;
+mod page;
 mod persistence;
+mod pod_lifecycle;
+mod restart_journeys;
 mod scheduling;
+mod static_pods;
 mod steady;
+mod streams;
+mod unready_nodes;
+mod volumes;
 mod watches;
+mod witness;
 mod workloads;
 
 use api::core::v1::Pod;

@@ -35,7 +35,11 @@ async fn a_kubelet_registers_its_node_reports_it_and_renews_its_lease() {
             );
         }
         assert_eq!(node.metadata.labels["kubernetes.io/hostname"], *name);
+        assert!(node.spec.pod_cidr.ends_with("/24"), "{name} has addresses for its pods: {:?}", node.spec.pod_cidr);
+        assert_eq!(node.spec.pod_cidrs.join(","), node.spec.pod_cidr);
     }
+    let ranges: std::collections::BTreeSet<&str> = nodes.iter().map(|node| node.spec.pod_cidr.as_str()).collect();
+    assert_eq!(ranges.len(), nodes.len(), "no two nodes share a range");
     let leases = Api::<Lease>::namespaced(client, "kube-node-lease");
     let before = leases.get("node-1").await.expect("the node has a lease").spec;
     assert_eq!((before.holder_identity.as_deref(), before.lease_duration_seconds), (Some("node-1"), Some(40)));

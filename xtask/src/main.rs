@@ -6,6 +6,8 @@ mod check;
 mod demo;
 mod directions;
 mod links;
+#[cfg(test)]
+mod scenarios;
 mod shell;
 mod test;
 
