@@ -30,12 +30,18 @@ impl<S: Store> Traced<S> {
     where
         F: Future<Output = Result<Revision>>,
     {
-        let span = spans::txn(key, context.step);
+        let span = spans::txn(key);
         // Inside the span, so that the cause is the span and its commit time is not before the span's start.
         let committed = async { write(caused_here(context)).await }.instrument(span.clone()).await;
         match &committed {
-            Ok(revision) => spans::committed(&span, revision.get()),
-            Err(error) => record(&span, error),
+            Ok(revision) => spans::committed(&span, context.step, revision.get()),
+            Err(error) => {
+                // If it was committed after all, its effects hang on this span.
+                if matches!(error, Error::Unavailable { in_doubt: true, .. }) {
+                    span.step(context.step);
+                }
+                record(&span, error);
+            }
         }
         committed
     }

@@ -79,10 +79,31 @@ async fn reads_are_spans_and_expected_outcomes_are_no_errors() {
     let outcomes: Vec<_> = recorder
         .named("etcd txn")
         .iter()
-        .map(|span| (span.attr(attr::ERROR_TYPE).unwrap_or("none").to_owned(), span.error.is_some()))
+        .map(|span| {
+            (span.attr(attr::ERROR_TYPE).unwrap_or("none").to_owned(), span.error.is_some(), span.step().is_some())
+        })
         .collect();
-    let expected = [("none", false), ("AlreadyExists", false), ("Conflict", false), ("ServiceUnavailable", true)];
-    assert_eq!(outcomes, expected.map(|(reason, failed)| (reason.to_owned(), failed)));
+    // A step says that something was committed: an attempt that was turned away is none.
+    let expected = [
+        ("none", false, true),
+        ("AlreadyExists", false, false),
+        ("Conflict", false, false),
+        ("ServiceUnavailable", true, false),
+    ];
+    assert_eq!(outcomes, expected.map(|(reason, failed, step)| (reason.to_owned(), failed, step)));
+}
+
+#[tokio::test]
+async fn a_write_in_doubt_is_still_the_step_that_its_effects_hang_on() {
+    let recorder = Recorder::new();
+    let _current = recorder.install();
+    let (memory, store) = store();
+    memory.lose_answers_to_writes();
+    let context = commit();
+    let write = store.create(KEY, value("one"), &context);
+    let error = write.instrument(self_started_span("request", &TraceContext::NONE)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { in_doubt: true, .. }), "{error:?}");
+    assert_eq!(recorder.only("etcd txn").step(), commit().step);
 }
 
 #[tokio::test]

@@ -36,8 +36,9 @@ fn stack(
             let steps = ApiSteps::for_rpc(request.uri().path(), Default::default());
             RequestSpan::of(request.extensions()).attr(attr::K8S_POD_NAME, "web-1");
             drop(stage::authenticate(steps.authenticate));
-            let txn = store::txn("/registry/pods/default/web-1", steps.commit);
-            let context = async { TraceContext::current() }.instrument(txn).await;
+            let txn = store::txn("/registry/pods/default/web-1");
+            let context = async { TraceContext::current() }.instrument(txn.clone()).await;
+            store::committed(&txn, steps.commit, 42);
             *seen.lock().unwrap() = Some(context);
             Ok::<_, Infallible>(Response::builder().header("grpc-status", status).body(()).unwrap())
         }

@@ -14,6 +14,12 @@ fn call(path: &str) -> Span {
     outgoing(path, &CallTrace { detail, ..CallTrace::default() }).span().clone()
 }
 
+fn committed(step: Step) -> Span {
+    let txn = store::txn("/registry/pods/default/web-1");
+    store::committed(&txn, Some(step), 42);
+    txn
+}
+
 #[test]
 fn every_constructor_names_its_span_as_the_catalogue_does() {
     let recorder = Recorder::new();
@@ -25,7 +31,7 @@ fn every_constructor_names_its_span_as_the_catalogue_does() {
             stage::authorize(Some(Step::PodCreate2b)),
             stage::admit(Some(Step::PodCreate2c)),
             stage::validate(Some(Step::PodCreate2d)),
-            store::txn("/registry/pods/default/web-1", Some(Step::PodCreate2e)),
+            committed(Step::PodCreate2e),
             stage::respond(Some(Step::PodCreate2f)),
             extension_point(ExtensionPoint::Filter),
             extension_point(ExtensionPoint::Score),

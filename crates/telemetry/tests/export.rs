@@ -75,7 +75,7 @@ async fn spans_reach_the_collector_and_an_unsampled_journey_does_not() {
     let root = self_started_span("tpctl create", &TraceContext::NONE);
     let stored = async {
         tracing::info!("the line belongs to the trace");
-        let txn = store::txn("/registry/pods/default/web-1", None);
+        let txn = store::txn("/registry/pods/default/web-1");
         tokio::spawn(async { TraceContext::current() }.instrument(txn)).await.unwrap()
     };
     let stored = stored.instrument(root).await;

@@ -144,7 +144,7 @@ fn an_unsampled_cause_records_nothing_and_its_context_is_carried_on() {
         let span = reconcile_span(&Reconcile { mode, ..run(&causes) });
         span.in_scope(|| {
             assert!(!is_recording());
-            assert!(store::txn("/registry/pods/default/web-1", None).is_disabled());
+            assert!(store::txn("/registry/pods/default/web-1").is_disabled());
             let current = TraceContext::current();
             assert_eq!(current.trace_id(), cause.context.trace_id());
             assert!(current.is_valid() && !current.is_sampled());
@@ -159,7 +159,7 @@ fn a_run_without_cause_that_writes_nothing_makes_no_spans() {
     let _current = recorder.install();
     let causes = Causes::none();
     reconcile_span(&run(&causes)).in_scope(|| {
-        assert!(store::txn("/registry/pods/default/web-1", None).is_disabled());
+        assert!(store::txn("/registry/pods/default/web-1").is_disabled());
         assert!(headers_of(&client::outgoing("/traceplane.v1.Pods/Get", &Default::default())).is_none());
     });
     assert_eq!(recorder.spans(), [], "{recorder}");
@@ -253,9 +253,9 @@ fn a_write_inside_a_run_is_caused_by_its_transaction() {
     let _current = recorder.install();
     let causes = Causes::from(cause(1, true));
     let stored = reconcile_span(&run(&causes)).in_scope(|| {
-        let txn = store::txn("/registry/pods/default/web-1", Some(Step::PodCreate2e));
+        let txn = store::txn("/registry/pods/default/web-1");
         let stored = txn.in_scope(TraceContext::current);
-        store::committed(&txn, 42);
+        store::committed(&txn, Some(Step::PodCreate2e), 42);
         stored
     });
     let txn = recorder.step(Step::PodCreate2e);

@@ -38,12 +38,13 @@ struct Shared {
 struct State {
     history: History,
     available: bool,
+    answers_writes: bool,
 }
 
 impl MemoryStore {
     /// An empty store under `/registry/`.
     pub fn new() -> Self {
-        let state = State { history: History::default(), available: true };
+        let state = State { history: History::default(), available: true, answers_writes: true };
         Self {
             shared: Arc::new(Shared { keys: Keys::new("/registry/"), state: Mutex::new(state), news: Sender::new(()) }),
         }
@@ -56,6 +57,12 @@ impl MemoryStore {
         self.shared.news.send_replace(());
     }
 
+    /// Makes the store behave as an etcd whose connection breaks between each commit and its answer: what is written is
+    /// there, and whoever wrote it is left in doubt.
+    pub fn lose_answers_to_writes(&self) {
+        self.shared.state.lock().answers_writes = false;
+    }
+
     fn commit(&self, key: &str, change: Change, context: &WriteContext) -> Result<Revision> {
         self.shared.keys.check_key(key)?;
         let key: Arc<str> = key.into();
@@ -64,9 +71,12 @@ impl MemoryStore {
         if key.len() + sealed.len() > MAX_REQUEST_BYTES {
             return Err(Error::TooLarge { key, size: sealed.len(), limit: "1.5 MiB, as in etcd" });
         }
-        let revision = self.shared.enter()?.history.commit(key, change, sealed)?;
+        let (revision, is_answered) = {
+            let mut state = self.shared.enter()?;
+            (state.history.commit(key, change, sealed)?, state.answers_writes)
+        };
         self.shared.news.send_replace(());
-        Ok(revision)
+        if is_answered { Ok(revision) } else { Err(unavailable("lost the answer", true)) }
     }
 }
 
@@ -82,8 +92,12 @@ impl Shared {
         if state.available {
             return Ok(state);
         }
-        Err(Error::Unavailable { message: "the store in memory has been made unavailable".to_owned(), in_doubt: false })
+        Err(unavailable("has been made unavailable", false))
     }
+}
+
+fn unavailable(what: &str, in_doubt: bool) -> Error {
+    Error::Unavailable { message: format!("the store in memory {what}"), in_doubt }
 }
 
 #[async_trait]

@@ -9,27 +9,28 @@ use tracing::Span;
 use super::{SpanExt, child_call};
 use crate::{Step, attr};
 
-/// One transaction on `key`. Record its revision with [`committed`].
-pub fn txn(key: &str, step: Option<Step>) -> Span {
-    let span = call("etcd txn", "txn", step);
+/// One transaction on `key`, an attempt until it is [`committed`].
+pub fn txn(key: &str) -> Span {
+    let span = call("etcd txn", "txn");
     span.attr(attr::STORE_KEY, key.to_owned());
     span
 }
 
 /// One range request below `prefix`.
 pub fn range(prefix: &str) -> Span {
-    let span = call("etcd range", "range", None);
+    let span = call("etcd range", "range");
     span.attr(attr::STORE_KEY, prefix.to_owned());
     span
 }
 
-/// The revision at which the transaction of `span` was committed: equal to the object's `resourceVersion`.
-pub fn committed(span: &Span, revision: i64) {
-    span.attr(attr::REVISION, revision);
+/// The transaction of `span` was committed at `revision`, equal to the object's `resourceVersion`. Only now it is the `step`:
+/// one that lost to another writer is none.
+pub fn committed(span: &Span, step: Option<Step>, revision: i64) {
+    span.step(step).attr(attr::REVISION, revision);
 }
 
-fn call(name: &'static str, operation: &'static str, step: Option<Step>) -> Span {
-    let span = child_call(name, step);
+fn call(name: &'static str, operation: &'static str) -> Span {
+    let span = child_call(name, None);
     span.attr(attr::DB_SYSTEM_NAME, "etcd").attr(attr::DB_OPERATION_NAME, operation);
     span
 }
