@@ -113,7 +113,7 @@ pub struct ConcurrencyArgs {
     pub concurrent_node_syncs: usize,
 }
 
-/// How silent nodes are found.
+/// How silent nodes are found, and what becomes of their pods.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Nodes")]
 pub struct NodeArgs {
@@ -128,6 +128,23 @@ pub struct NodeArgs {
     /// How much later than that a silent node may be noticed.
     #[arg(long, value_name = "DURATION", env = "TRACEPLANE_NODE_MONITOR_PERIOD", default_value = "5s", value_parser = flags::duration)]
     pub node_monitor_period: Duration,
+
+    /// Evict pods by taints and how long they bear them. `false`: do as Kubernetes could up to 1.26, and mark all pods of a lost node
+    /// `NodeLost` and delete them.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "TRACEPLANE_ENABLE_TAINT_MANAGER",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub enable_taint_manager: bool,
+
+    /// Without the taint manager: how long a node may be not ready before its pods are deleted.
+    #[arg(long, value_name = "DURATION", env = "TRACEPLANE_POD_EVICTION_TIMEOUT", default_value = "5m", value_parser = flags::duration)]
+    pub pod_eviction_timeout: Duration,
 }
 
 /// Which addresses pods have.

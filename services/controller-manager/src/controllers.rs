@@ -4,7 +4,8 @@ use crate::config::Settings;
 use crate::context::{Context, Start};
 use crate::nodelifecycle::plan::Patience;
 use crate::{
-    deployment, endpoints, endpointslice, garbagecollector, nodeipam, nodelifecycle, podgc, replicaset, tainteviction,
+    deployment, endpoints, endpointslice, garbagecollector, nodeipam, nodelifecycle, podeviction, podgc, replicaset,
+    tainteviction,
 };
 
 /// A controller by its Kubernetes name, and how it is registered.
@@ -69,7 +70,12 @@ const ALL: &[Entry] = &[
     Entry {
         name: "taint-eviction-controller",
         register: |context, settings| {
-            tainteviction::controller::register(context, settings.concurrency.concurrent_node_syncs)
+            let workers = settings.concurrency.concurrent_node_syncs;
+            if settings.nodes.enable_taint_manager {
+                tainteviction::controller::register(context, workers)
+            } else {
+                podeviction::controller::register(context, workers, settings.nodes.pod_eviction_timeout)
+            }
         },
     },
     Entry {

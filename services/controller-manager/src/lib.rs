@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod nodeipam;
 pub mod nodelifecycle;
 pub mod origin;
+pub mod podeviction;
 pub mod podgc;
 pub mod replicaset;
 pub mod tainteviction;
