@@ -5,6 +5,7 @@ mod container;
 mod env;
 mod handler;
 mod mount;
+mod place;
 mod placement;
 mod resources;
 mod security;
@@ -60,7 +61,7 @@ pub fn binding(binding: &Binding) -> ErrorList {
 /// What holds for a pod whether it is new or changed, apart from its name.
 fn whole(pod: &Pod, errors: &mut ErrorList) {
     annotations(pod, errors);
-    spec::pod_spec(&pod.spec, &Path::new("spec"), spec::In::Pod(&pod.metadata.name), errors);
+    spec::pod_spec(&pod.spec, &Path::new("spec"), place::In::Pod(&pod.metadata.name), errors);
 }
 
 fn annotations(pod: &Pod, errors: &mut ErrorList) {
@@ -82,7 +83,7 @@ fn annotations(pod: &Pod, errors: &mut ErrorList) {
 /// Checks the template of a workload's pods.
 pub(super) fn template(template: &PodTemplateSpec, path: &Path, errors: &mut ErrorList) {
     metadata::template(&template.metadata, path, errors);
-    spec::pod_spec(&template.spec, &path.child("spec"), spec::In::Template, errors);
+    spec::pod_spec(&template.spec, &path.child("spec"), place::In::Template, errors);
     if !template.spec.ephemeral_containers.is_empty() {
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(&path.child("spec.ephemeralContainers"), detail));

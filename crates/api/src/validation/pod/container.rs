@@ -1,17 +1,15 @@
 //! Containers and init containers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::core::v1::{Container, ContainerPort, PodSpec, VolumeSource};
+use crate::core::v1::{Container, ContainerPort, PodSpec};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::pod_resources::is_sidecar;
 use crate::validation::{PROTOCOLS, one_of, required, required_name};
 
+use super::volume::Volumes;
 use super::{env, handler, mount, resources, security};
-
-/// The volumes of a pod that are in order, by name.
-pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a VolumeSource>;
 
 pub(super) fn containers(spec: &PodSpec, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
     if spec.containers.is_empty() {

@@ -6,8 +6,7 @@ use crate::core::v1::{Container, VolumeMount};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::validation::required;
 
-use super::container::Volumes;
-use super::volume::{no_backsteps, stays_inside};
+use super::volume::{Volumes, no_backsteps, stays_inside};
 
 pub(super) fn mounts(container: &Container, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
     let mut mount_points = BTreeSet::new();

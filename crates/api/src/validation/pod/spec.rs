@@ -5,16 +5,8 @@ use crate::field::{ErrorList, FieldError, Json, Path};
 use crate::names::{self, Rule};
 use crate::validation::{ip, metadata, named, one_of};
 
+use super::place::In;
 use super::{affinity, container, placement, resources, security, volume};
-
-/// Where a spec stands. A real pod must obey a few rules more than a template.
-#[derive(Clone, Copy)]
-pub(super) enum In<'a> {
-    /// In the pod of this name.
-    Pod(&'a str),
-    /// In the template of a workload.
-    Template,
-}
 
 /// What the C library's resolver can take.
 const MAX_NAMESERVERS: usize = 3;

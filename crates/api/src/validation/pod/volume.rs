@@ -3,16 +3,20 @@
 mod files;
 mod storage;
 
+use std::collections::BTreeMap;
+
 use crate::core::v1::{HostPathVolumeSource, Volume, VolumeSource};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::validation::{required, required_name, supported_or_empty};
 
-use super::container::Volumes;
+use super::place::In;
 use super::resources::quantity;
-use super::spec::In;
 
 pub(super) use files::{no_backsteps, stays_inside};
+
+/// The volumes of a pod that are in order, by name.
+pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a VolumeSource>;
 
 /// Checks the volumes and returns those that are in order, which containers may refer to.
 pub(super) fn volumes<'a>(volumes: &'a [Volume], path: &Path, place: In<'_>, errors: &mut ErrorList) -> Volumes<'a> {
