@@ -1,6 +1,6 @@
 //! What every command is told: where the cluster is, and who asks.
 
-use crate::session;
+use crate::duration::duration;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// How long one request may take, such as 5s; 0 is as long as it takes.
-    #[arg(long, global = true, value_name = "DURATION", value_parser = session::duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) request_timeout: Option<Duration>,
     /// Say on stderr which trace the command has left.
     #[arg(short, long, global = true, env = "TRACEPLANE_SHOW_TRACE", value_parser = clap::builder::FalseyValueParser::new())]

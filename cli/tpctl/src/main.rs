@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod cluster;
 mod commands;
+mod duration;
 mod failure;
 mod global;
 mod health;

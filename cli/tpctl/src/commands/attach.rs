@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::reach::{Purpose, Stdio, explain, find_or_default, pod_of, reached, run as run_session};
-use crate::session::{Session, duration};
+use crate::duration::duration;
+use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use api::core::v1::Pod;
 use api::rpc::SessionStart;

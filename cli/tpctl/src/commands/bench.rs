@@ -3,11 +3,12 @@
 use super::patience::{Status, with_progress, within};
 use crate::bench::{EtcdLoad, KubeletReport, PodLoad, Report, Usage, measure_etcd, measure_pods, size_of_one};
 use crate::cluster::ClusterRecord;
+use crate::duration::duration;
 use crate::failure::Interrupted;
 use crate::global::Global;
 use crate::objects::until;
 use crate::print::out;
-use crate::session::{self, Session};
+use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use api::Resource;
 use api::core::v1::{Namespace, Node, Pod};
@@ -41,13 +42,13 @@ pub(crate) struct PodsArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     nodes_ready: usize,
     /// How long all of it may take.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
     /// Where etcd answers; that of the cluster in the state folder by default.
     #[arg(long, value_name = "URL", env = "TRACEPLANE_ETCD_ENDPOINT")]
     etcd_endpoint: Option<String>,
     /// How long etcd alone is measured; 0 leaves it out.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     etcd_duration: Duration,
     /// Have the pods leave no traces.
     #[arg(long)]
@@ -70,13 +71,13 @@ pub(crate) struct KubeletArgs {
     #[arg(long, value_name = "PID")]
     pid: Option<i32>,
     /// How long it is watched doing nothing.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     idle: Duration,
     /// Image of the pods. The default one needs no pull.
     #[arg(long, value_name = "IMAGE", default_value = "registry.k8s.io/pause:3.10")]
     image: String,
     /// How long all of it may take.
-    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = duration)]
     timeout: Duration,
     /// Print JSON instead of a table.
     #[arg(short, long, value_name = "FORMAT")]

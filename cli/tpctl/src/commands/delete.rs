@@ -2,11 +2,12 @@
 
 use super::dry_run::{DryRun, DryRunFlag};
 use super::patience::{Status, with_progress, within};
+use crate::duration::duration;
 use crate::failure::Several;
 use crate::manifest::{self, FileFlags};
 use crate::objects::{Object, SelectorFlags, Targets, until};
 use crate::print::{Format, OutputFormat, out, print_document};
-use crate::session::{self, Session};
+use crate::session::Session;
 use anyhow::{Result, anyhow, bail};
 use api::KindInfo;
 use api::meta::v1::DeleteOptions;
@@ -39,7 +40,7 @@ pub(crate) struct DeleteArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     wait: Option<bool>,
     /// How long to wait; 0 is for ever.
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     timeout: Duration,
     /// What becomes of the objects that these own.
     #[arg(long, value_name = "HOW", default_value = "background", num_args = 0..=1, require_equals = true, default_missing_value = "background")]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::reach::{Purpose, Stdio, explain, find_or_default, pod_of, reached, run as run_session};
+use crate::duration::duration;
 use crate::failure::Exit;
-use crate::session::{Session, duration};
+use crate::session::Session;
 use anyhow::{Result, bail};
 use api::core::v1::Pod;
 use api::rpc::SessionStart;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::reach::{self, Purpose, pod_of, reached};
+use crate::duration::duration;
 use crate::objects::Object;
 use crate::print::out_bytes;
-use crate::session::{Session, duration};
+use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use api::Resource;
 use api::core::v1::Pod;

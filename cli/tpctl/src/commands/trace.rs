@@ -2,6 +2,7 @@
 
 use super::patience::{Status, with_progress};
 use crate::cluster::ClusterRecord;
+use crate::duration::duration;
 use crate::global::Global;
 use crate::print::out;
 use crate::session;
@@ -61,10 +62,10 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     wait_for: Vec<StepGoal>,
     /// How long to wait for them.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
     /// How far back to look.
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     since: Duration,
     /// Where traces are queried; the cluster's own console by default.
     #[arg(long, value_name = "URL", env = "TRACEPLANE_QUERY_URL")]

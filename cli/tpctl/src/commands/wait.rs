@@ -1,10 +1,11 @@
 //! `tpctl wait`: until objects are in a state.
 
 use super::patience::{Status, with_progress, within};
+use crate::duration::duration;
 use crate::failure::Several;
 use crate::objects::{Object, Path, SelectorFlags, Targets, until};
 use crate::print::{Format, OutputFormat, out, result_line};
-use crate::session::{self, Session};
+use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use api::KindInfo;
 use clap::Args;
@@ -194,7 +195,7 @@ async fn one(
 
 fn timeout(text: &str) -> Result<Duration> {
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    if text.starts_with('-') { Ok(WEEK) } else { session::duration(text) }
+    if text.starts_with('-') { Ok(WEEK) } else { duration(text) }
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ mod ports;
 use std::time::Duration;
 
 use super::reach::{Purpose, pod_of, reached};
+use crate::duration::duration;
 use crate::objects::{Change, Follow, Next, Object, select};
 use crate::print::out;
-use crate::session::{Session, duration};
+use crate::session::Session;
 use anyhow::{Result, anyhow, bail};
 use api::Resource;
 use api::core::v1::{Pod, Service};

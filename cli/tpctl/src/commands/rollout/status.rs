@@ -2,9 +2,10 @@
 
 use super::deployments;
 use crate::commands::patience::within;
+use crate::duration::duration;
 use crate::objects::{Object, until};
 use crate::print::out;
-use crate::session::{self, Session};
+use crate::session::Session;
 use anyhow::{Result, bail};
 use api::Resource;
 use api::apps::v1::Deployment;
@@ -21,7 +22,7 @@ pub(crate) struct StatusArgs {
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     watch: Option<bool>,
     /// How long to wait; 0 is for ever.
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = session::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     timeout: Duration,
 }
 
