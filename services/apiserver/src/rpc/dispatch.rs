@@ -14,6 +14,7 @@ use super::RequestInfo;
 use super::answer::Response;
 use super::kind_service::{Authorized, KindService, PodService, Service};
 use super::pod_streams::PodStreams;
+use super::to_the_end::to_the_end;
 use super::watch::Ending;
 use crate::kubelet::Kubelets;
 use crate::registry::{Registries, Registry};
@@ -21,7 +22,7 @@ use crate::request::RequestContext;
 
 /// The services of all kinds.
 pub struct Dispatch {
-    services: HashMap<&'static str, Box<dyn Service>>,
+    services: HashMap<&'static str, Arc<dyn Service>>,
 }
 
 impl Dispatch {
@@ -43,13 +44,19 @@ impl Dispatch {
             kubelets,
             ending: crate::kubelet::Ending::new(shutdown),
         };
-        services.insert(Pod::INFO.service, Box::new(PodService { kind: KindService::new(pods, ending), streams }));
+        services.insert(Pod::INFO.service, Arc::new(PodService { kind: KindService::new(pods, ending), streams }));
         Self { services }
     }
 
     async fn serve(&self, call: Authorized) -> Response {
         let service = self.services.get(call.info.kind.service).expect("calls name kinds that are listed");
-        service.serve(call).await
+        let method = call.info.method;
+        if method.is_mutating() && !method.is_long_running() {
+            let service = Arc::clone(service);
+            to_the_end(async move { service.serve(call).await }).await
+        } else {
+            service.serve(call).await
+        }
     }
 }
 
@@ -60,10 +67,10 @@ struct Serve<'a> {
 }
 
 impl KindVisitor for Serve<'_> {
-    type Output = Box<dyn Service>;
+    type Output = Arc<dyn Service>;
 
     fn visit<K: Resource>(self) -> Self::Output {
-        Box::new(KindService::<K>::new(self.registries.of(), self.ending))
+        Arc::new(KindService::<K>::new(self.registries.of(), self.ending))
     }
 }
 

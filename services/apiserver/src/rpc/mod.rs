@@ -20,6 +20,7 @@ mod kind_service;
 mod pod_streams;
 mod request_info;
 mod standard;
+mod to_the_end;
 mod watch;
 
 pub use call::{Call, Method};
