@@ -23,9 +23,9 @@ use tracing::{info, warn};
 use crate::admission;
 use crate::auth::{Authenticator, CachedPods, Chain, NodeAuthorizer, SystemRules};
 use crate::bootstrap::{self, bootstrap};
-use crate::config::{ConfigError, ServiceCidr, Settings};
+use crate::config::{ConfigError, Settings};
 use crate::kubelet::Kubelets;
-use crate::registry::{Admission, InvalidSetting, Registries, Storage};
+use crate::registry::{Admission, Registries, ServiceRange, Storage};
 use crate::rpc::{Dispatch, Started, grpc_health, reflection};
 use crate::server::{Front, RequestMetrics, StorageMetrics, http_routes, stack};
 
@@ -47,9 +47,6 @@ pub enum Error {
     /// The store's settings cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The registries cannot work with a setting.
-    #[error(transparent)]
-    Setting(#[from] InvalidSetting),
     /// A task failed that the apiserver cannot do without.
     #[error(transparent)]
     Task(#[from] SupervisorError),
@@ -108,7 +105,7 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
     let listener = Listener::bind(settings.address, "--secure-port").await?.with_tls(settings.tls);
     let address = listener.local_addr();
 
-    let storage = Storage::new(Arc::clone(&store), &settings.registry)?;
+    let storage = Storage::new(Arc::clone(&store), &settings.registry);
     let admission: Arc<dyn Admission> = Arc::new(admission::Chain::new(&storage));
     let registries = Registries::new(&storage, &admission, &Clock::system());
 
@@ -155,7 +152,7 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<Handle, Err
         services,
         back: back.clone(),
         stop_back: stop_back.clone(),
-        service_cidr: settings.service_cidr,
+        service_range: settings.registry.services,
         timeout: settings.startup_timeout,
         kubelets: settings.kubelets,
         started,
@@ -184,7 +181,7 @@ struct Start {
     services: Started,
     back: Supervisor,
     stop_back: Shutdown,
-    service_cidr: ServiceCidr,
+    service_range: ServiceRange,
     timeout: Option<Duration>,
     kubelets: Kubelets,
     started: Gate,
@@ -197,11 +194,11 @@ impl Start {
         self.registries.spawn_housekeeping(&self.storage, &Clock::system(), &self.back, &self.stop_back);
         self.storage.ready().await;
         let mut backoff = Backoff::default();
-        while let Err(error) = bootstrap(&self.registries, &self.service_cidr).await {
+        while let Err(error) = bootstrap(&self.registries, self.service_range).await {
             warn!(%error, "cannot make the system's objects yet");
             sleep(backoff.next_delay()).await;
         }
-        let (keep, stop_back) = (bootstrap::keep(self.registries.clone(), self.service_cidr), self.stop_back.clone());
+        let (keep, stop_back) = (bootstrap::keep(self.registries.clone(), self.service_range), self.stop_back.clone());
         self.back.spawn("system objects", OnFailure::StopService, async move {
             // Boxed, because it makes an object of several kinds.
             stop_back.run_until_triggered(Box::pin(keep)).await;

@@ -16,8 +16,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::auth::MASTERS;
-use crate::config::ServiceCidr;
-use crate::registry::Registries;
+use crate::registry::{Registries, ServiceRange};
 use crate::request::{RequestContext, UserInfo};
 
 /// The cluster's own namespaces.
@@ -41,7 +40,7 @@ const PRIORITY_CLASSES: [(&str, i32, &str); 2] = [
 ];
 
 /// Makes what is missing. An error leaves the rest unmade; running it again goes on where it stopped.
-pub(crate) async fn bootstrap(registries: &Registries, services: &ServiceCidr) -> api::Result<()> {
+pub(crate) async fn bootstrap(registries: &Registries, services: ServiceRange) -> api::Result<()> {
     for name in NAMESPACES {
         create(registries, "", Namespace { metadata: named(name), ..Namespace::default() }).await?;
     }
@@ -58,23 +57,23 @@ pub(crate) async fn bootstrap(registries: &Registries, services: &ServiceCidr) -
 }
 
 /// Makes again what is missing, until it is dropped.
-pub(crate) async fn keep(registries: Registries, services: ServiceCidr) {
+pub(crate) async fn keep(registries: Registries, services: ServiceRange) {
     loop {
         sleep(KEEP_EVERY).await;
-        if let Err(error) = bootstrap(&registries, &services).await {
+        if let Err(error) = bootstrap(&registries, services).await {
             warn!(%error, "cannot make the system's objects again yet");
         }
     }
 }
 
 /// The name by which programs inside the cluster find the apiserver.
-fn kubernetes_service(services: &ServiceCidr) -> Service {
+fn kubernetes_service(services: ServiceRange) -> Service {
     let mut service = Service { metadata: named("kubernetes"), ..Service::default() };
     for (key, value) in [("component", "apiserver"), ("provider", "kubernetes")] {
         service.metadata.labels.insert(key.to_owned(), value.to_owned());
     }
     service.spec.r#type = "ClusterIP".to_owned();
-    service.spec.cluster_ip = services.first().to_string();
+    service.spec.cluster_ip = services.of_apiserver().to_string();
     service.spec.ports.push(ServicePort {
         name: "https".to_owned(),
         protocol: "TCP".to_owned(),

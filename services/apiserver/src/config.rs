@@ -5,7 +5,6 @@
 //! files.
 
 mod settings;
-mod values;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -15,8 +14,9 @@ use clap::{Parser, ValueEnum};
 use service_kit::flags;
 use service_kit::tls::TlsServingArgs;
 
+use crate::registry::ServiceRange;
+
 pub use settings::{ConfigError, InflightLimits, Settings, Storage};
-pub use values::ServiceCidr;
 
 /// Serves the Kubernetes API: one store of objects, watched by everybody else.
 #[derive(Clone, Debug, Parser)]
@@ -126,7 +126,7 @@ pub struct Config {
         default_value = "10.96.0.0/16",
         help_heading = "Services"
     )]
-    pub service_cluster_ip_range: String,
+    pub service_cluster_ip_range: ServiceRange,
 
     /// PEM file with the certificate to show kubelets, as kube-apiserver-kubelet-client. Without it there are no logs, exec, attach and
     /// port-forward.

@@ -33,7 +33,7 @@ impl Server {
         let config = EtcdConfig::new([etcd.endpoint()]);
         let store: Arc<dyn Store> = Arc::new(Traced::new(EtcdStore::new(&config).unwrap()));
         let shutdown = Shutdown::new();
-        let storage = Storage::new(store.clone(), &Settings::default()).unwrap();
+        let storage = Storage::new(store.clone(), &Settings::default());
         storage.spawn(&Supervisor::new(&shutdown), &shutdown);
         timeout(PATIENCE, storage.ready()).await.expect("the caches fill");
         let admission: Arc<dyn Admission> = Arc::new(AdmitAll);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use service_kit::tls::{CaBundle, ClientAuth, Identity, TlsError, server_config};
 use store::{EtcdConfig, EtcdTls};
 
-use super::values::{ServiceCidr, parse_cidr};
 use super::{Config, StorageBackend};
 use crate::auth::{TokenFile, TokenFileError};
 use crate::kubelet::Kubelets;
@@ -29,8 +28,6 @@ pub struct Settings {
     pub startup_timeout: Option<Duration>,
     /// What the registries need to know.
     pub registry: registry::Settings,
-    /// Where cluster IPs come from.
-    pub service_cidr: ServiceCidr,
     /// How to reach kubelets.
     pub kubelets: Kubelets,
     /// How many requests to serve at once.
@@ -115,11 +112,10 @@ impl Config {
             startup_timeout: (!self.etcd_startup_timeout.is_zero()).then_some(self.etcd_startup_timeout),
             registry: registry::Settings {
                 history: self.watch_cache_size,
-                service_cidr: self.service_cluster_ip_range.clone(),
+                services: self.service_cluster_ip_range,
                 compaction_interval: self.etcd_compaction_interval,
                 event_ttl: self.event_ttl,
             },
-            service_cidr: parse_cidr(&self.service_cluster_ip_range)?,
             kubelets: self.kubelets()?,
             limits: InflightLimits {
                 reading: limit(self.max_requests_inflight),
@@ -190,7 +186,7 @@ impl Config {
 }
 
 /// The error for a value out of its range.
-pub(super) fn wrong(flag: &'static str, value: &str, problem: &'static str) -> ConfigError {
+fn wrong(flag: &'static str, value: &str, problem: &'static str) -> ConfigError {
     ConfigError::Value { flag, value: value.to_owned(), problem }
 }
 

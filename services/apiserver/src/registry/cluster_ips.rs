@@ -21,7 +21,8 @@ use tracing::{info, warn};
 
 use super::errors;
 use super::kinds::address_of_service;
-use super::storage::{InvalidSetting, Lookup};
+use super::service_range::ServiceRange;
+use super::storage::Lookup;
 use super::write::log_left_behind;
 
 /// How many random addresses are tried before all are tried in turn.
@@ -37,7 +38,7 @@ pub(super) const REPAIR_EVERY: Duration = Duration::from_secs(3 * 60);
 #[derive(Clone)]
 pub(crate) struct ClusterIps {
     store: Arc<dyn Store>,
-    range: Range,
+    range: ServiceRange,
     prefix: String,
 }
 
@@ -61,14 +62,9 @@ pub(crate) enum NotAllocated {
 }
 
 impl ClusterIps {
-    pub(crate) fn new(store: Arc<dyn Store>, cidr: &str) -> Result<Self, InvalidSetting> {
-        let range = Range::parse(cidr).ok_or_else(|| {
-            InvalidSetting(format!(
-                "the service IP range {cidr:?} is not an IPv4 range of at least 8 addresses, as 10.96.0.0/16"
-            ))
-        })?;
+    pub(crate) fn new(store: Arc<dyn Store>, range: ServiceRange) -> Self {
         let prefix = format!("{}ipaddresses/", store.root());
-        Ok(Self { store, range, prefix })
+        Self { store, range, prefix }
     }
 
     /// The key that holds an address.
@@ -167,51 +163,6 @@ impl ClusterIps {
     }
 }
 
-/// An IPv4 range without its first and last address, which are not hosts'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    base: u32,
-    bits: u8,
-}
-
-impl Range {
-    fn parse(cidr: &str) -> Option<Self> {
-        let (address, bits) = cidr.split_once('/')?;
-        let (address, bits) = (address.parse::<Ipv4Addr>().ok()?, bits.parse::<u8>().ok()?);
-        let base = u32::from(address);
-        // Eight addresses at least, a million at most, as Kubernetes asks for.
-        ((12..=29).contains(&bits) && base & (u32::MAX >> bits) == 0).then_some(Self { base, bits })
-    }
-
-    fn size(self) -> u32 {
-        1 << (32 - self.bits)
-    }
-
-    fn contains(self, address: Ipv4Addr) -> bool {
-        let offset = u32::from(address).wrapping_sub(self.base);
-        (1..self.size() - 1).contains(&offset)
-    }
-
-    /// An address above the band that is left to those who choose their own
-    /// (<https://kubernetes.io/docs/concepts/services-networking/cluster-ip-allocation/>).
-    fn random(self) -> Ipv4Addr {
-        let band = (self.size() / 16).clamp(16, 256);
-        let first = if band < self.size() - 1 { band } else { 1 };
-        Ipv4Addr::from(self.base + rand::random_range(first..self.size() - 1))
-    }
-
-    /// All addresses, those that are handed out first at the front. The very first is that of the apiserver's own Service.
-    fn all(self) -> impl Iterator<Item = Ipv4Addr> {
-        (2..self.size() - 1).rev().map(move |offset| Ipv4Addr::from(self.base + offset))
-    }
-}
-
-impl std::fmt::Display for Range {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", Ipv4Addr::from(self.base), self.bits)
-    }
-}
-
 fn record(address: Ipv4Addr, namespace: &str, name: &str) -> Envelope {
     let labels =
         [("ipaddress.kubernetes.io/ip-family", "IPv4"), ("ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io")];
@@ -254,37 +205,4 @@ struct ParentReference {
     namespace: String,
     #[prost(string, tag = "4")]
     name: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_read_and_bounded() {
-        let range = Range::parse("10.96.0.0/16").unwrap();
-        assert_eq!(range.to_string(), "10.96.0.0/16");
-        for (address, inside) in [
-            ("10.96.0.0", false),
-            ("10.96.0.1", true),
-            ("10.96.255.254", true),
-            ("10.96.255.255", false),
-            ("10.97.0.1", false),
-        ] {
-            assert_eq!(range.contains(address.parse().unwrap()), inside, "{address}");
-        }
-        for bad in ["", "10.96.0.0", "10.96.0.1/16", "10.96.0.0/30", "10.0.0.0/8", "fd00::/108"] {
-            assert_eq!(Range::parse(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn random_addresses_leave_the_lower_band_to_those_who_choose() {
-        let range = Range::parse("10.96.0.0/24").unwrap();
-        for _ in 0..1_000 {
-            let offset = u32::from(range.random()) - range.base;
-            assert!((16..255).contains(&offset), "{offset}");
-        }
-        assert_eq!(Range::parse("10.96.0.0/29").unwrap().all().count(), 5);
-    }
 }

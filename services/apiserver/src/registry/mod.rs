@@ -28,6 +28,7 @@ mod paging;
 mod patch;
 mod read;
 mod registries;
+mod service_range;
 mod storage;
 mod strategy;
 mod update;
@@ -39,7 +40,8 @@ mod tests;
 pub use admission::{Admission, AdmitAll, AnyObject, Attributes, Operation};
 pub use answer::{Deleted, Encoded, ListAnswer};
 pub use registries::Registries;
-pub use storage::{InvalidSetting, Lookup, Settings, Storage};
+pub use service_range::ServiceRange;
+pub use storage::{Lookup, Settings, Storage};
 
 use std::sync::Arc;
 

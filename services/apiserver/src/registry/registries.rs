@@ -104,11 +104,12 @@ fn layout<K: Resource>(root: &str, strategy: &Arc<dyn Strategy<K>>) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::ServiceRange;
     use store::MemoryStore;
 
     #[test]
     fn every_kind_is_registered_once_where_kubernetes_keeps_it() {
-        let addresses = ClusterIps::new(Arc::new(MemoryStore::new()), "10.96.0.0/16").unwrap();
+        let addresses = ClusterIps::new(Arc::new(MemoryStore::new()), ServiceRange::default());
         let layouts = Strategies::new(&addresses).layouts("/registry/");
         let mut missing: Vec<_> = api::KINDS.iter().map(|kind| kind.kind).collect();
         for layout in &layouts {

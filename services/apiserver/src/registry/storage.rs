@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::cluster_ips::ClusterIps;
 use super::errors;
 use super::registries::Strategies;
+use super::service_range::ServiceRange;
 use crate::cache::{Cache, CacheLimits, Cached, Feed, Freshness, Progress, Refresher, Selection, announce_readiness};
 
 /// What can be set about storage and registries.
@@ -20,8 +21,8 @@ use crate::cache::{Cache, CacheLimits, Cached, Feed, Freshness, Progress, Refres
 pub struct Settings {
     /// How many changes of each resource are kept for watches that resume.
     pub history: usize,
-    /// The IPv4 range that Services get their cluster IPs from, as `10.96.0.0/16`.
-    pub service_cidr: String,
+    /// Where Services get their cluster IPs from.
+    pub services: ServiceRange,
     /// How often history is compacted; zero: never.
     pub compaction_interval: Duration,
     /// How long events are kept; zero: for ever.
@@ -33,7 +34,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             history: CacheLimits::default().history,
-            service_cidr: "10.96.0.0/16".to_owned(),
+            services: ServiceRange::default(),
             compaction_interval: Duration::from_secs(5 * 60),
             event_ttl: Duration::from_secs(60 * 60),
         }
@@ -62,11 +63,8 @@ struct Shared {
 
 impl Storage {
     /// Empty caches in front of `store`; [`spawn`](Self::spawn) fills them.
-    ///
-    /// # Errors
-    /// Names the setting that makes no sense.
-    pub fn new(store: Arc<dyn Store>, settings: &Settings) -> Result<Self, InvalidSetting> {
-        let cluster_ips = ClusterIps::new(Arc::clone(&store), &settings.service_cidr)?;
+    pub fn new(store: Arc<dyn Store>, settings: &Settings) -> Self {
+        let cluster_ips = ClusterIps::new(Arc::clone(&store), settings.services);
         let strategies = Strategies::new(&cluster_ips);
         let progress = Progress::new();
         let (freshness, refresher) = Freshness::new(progress.clone());
@@ -84,7 +82,7 @@ impl Storage {
             refresher: Mutex::new(Some(refresher)),
             ready: Arc::new(watch::Sender::new(false)),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Starts the tasks that fill the caches and keep them in step. They end with `shutdown`, and all watches with them. Only the first
@@ -169,11 +167,6 @@ impl Storage {
         }
     }
 }
-
-/// A setting that makes no sense; the message names it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSetting(pub(super) String);
 
 /// Reads objects of one kind, beside the requests of clients.
 pub struct Lookup<K> {

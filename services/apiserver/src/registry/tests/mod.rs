@@ -49,7 +49,7 @@ impl Server {
     async fn start_with(memory: MemoryStore, store: Arc<dyn Store>, settings: Settings) -> Self {
         let shutdown = Shutdown::new();
         let supervisor = Supervisor::new(&shutdown);
-        let storage = Storage::new(store, &settings).unwrap();
+        let storage = Storage::new(store, &settings);
         storage.spawn(&supervisor, &shutdown);
         storage.ready().await;
         let admission: Arc<dyn Admission> = Arc::new(AdmitAll);

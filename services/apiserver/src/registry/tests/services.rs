@@ -17,7 +17,7 @@ async fn refused(server: &Server, service: Service) -> api::Error {
 #[tokio::test(start_paused = true)]
 async fn v1_every_service_gets_an_address_that_no_other_has() {
     let store = MemoryStore::new();
-    let settings = Settings { service_cidr: "10.96.0.0/26".to_owned(), ..Settings::default() };
+    let settings = Settings { services: "10.96.0.0/26".parse().unwrap(), ..Settings::default() };
     // Two apiservers share the range.
     let first = Server::start_with(store.clone(), Arc::new(store.clone()), settings.clone()).await;
     let second = Server::start_with(store.clone(), Arc::new(store), settings).await;
@@ -76,12 +76,12 @@ async fn v1_a_service_keeps_its_address_until_its_type_needs_none() {
 
 #[tokio::test(start_paused = true)]
 async fn the_systems_objects_are_made_once_and_found_after_a_restart() {
-    let range = crate::config::ServiceCidr { network: "10.96.0.0".parse().unwrap(), prefix: 16 };
+    let range = ServiceRange::default();
     let store = MemoryStore::new();
     let mut made = Vec::new();
     for _ in 0..2 {
         let server = Server::start_on(store.clone()).await;
-        crate::bootstrap::bootstrap(&server.registries, &range).await.unwrap();
+        crate::bootstrap::bootstrap(&server.registries, range).await.unwrap();
         let service: Service = server.get("default", "kubernetes").await.unwrap();
         assert_eq!(service.spec.cluster_ip, "10.96.0.1");
         made.push(service.metadata.uid);
@@ -91,9 +91,9 @@ async fn the_systems_objects_are_made_once_and_found_after_a_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn the_service_kubernetes_is_made_again_when_somebody_deletes_it() {
-    let range = crate::config::ServiceCidr { network: "10.96.0.0".parse().unwrap(), prefix: 16 };
+    let range = ServiceRange::default();
     let server = Server::start().await;
-    crate::bootstrap::bootstrap(&server.registries, &range).await.unwrap();
+    crate::bootstrap::bootstrap(&server.registries, range).await.unwrap();
     let keep = tokio::spawn(crate::bootstrap::keep(server.registries.clone(), range));
     let first = server.get::<Service>("default", "kubernetes").await.unwrap();
     let options = DeleteOptions::default();
