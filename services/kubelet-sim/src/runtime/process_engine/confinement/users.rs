@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::unistd::Pid;
 
@@ -51,15 +52,16 @@ impl UserRanges {
                 return Ok(range);
             }
         }
-        // Written aside first: an entry appears complete or not at all.
-        let aside = self.register.join(format!(".{}.{:x}", std::process::id(), hash(pod_uid)));
+        // Written aside first, where nobody else writes: an entry appears complete or not at all.
+        static TAKEN: AtomicU64 = AtomicU64::new(0);
+        let aside = self.register.join(format!(".{}.{}", std::process::id(), TAKEN.fetch_add(1, Ordering::Relaxed)));
         fs::write(&aside, &entry)?;
-        let taken = self.first_free(first, count, hash(pod_uid), &aside);
+        let taken = self.first_free(first, count, hash(pod_uid), &aside, &entry);
         fs::remove_file(&aside)?;
         taken
     }
 
-    fn first_free(&self, first: u32, count: u32, start: u32, aside: &Path) -> io::Result<u32> {
+    fn first_free(&self, first: u32, count: u32, start: u32, aside: &Path, entry: &str) -> io::Result<u32> {
         for step in 0..count {
             let range = first + (start.wrapping_add(step) % count) * SIZE;
             let path = self.register.join(range.to_string());
@@ -68,7 +70,12 @@ impl UserRanges {
             }
             match fs::hard_link(aside, &path) {
                 Ok(()) => return Ok(range),
-                Err(taken) if taken.kind() == ErrorKind::AlreadyExists => {}
+                // Two containers of a pod may be made at the same time: they look at the same ranges in the same order.
+                Err(taken) if taken.kind() == ErrorKind::AlreadyExists => {
+                    if fs::read_to_string(&path).is_ok_and(|held| held == entry) {
+                        return Ok(range);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -145,6 +152,10 @@ fn hash(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -175,6 +186,28 @@ mod tests {
         next.release("c");
         drop(other);
         assert_eq!(next.take("c").unwrap(), wanted);
+    }
+
+    #[test]
+    fn containers_of_a_pod_that_are_made_at_the_same_time_have_the_same_users() {
+        let register = tempfile::tempdir().unwrap();
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let nodes = folders.each_ref().map(|node| UserRanges::in_register(node.path(), register.path()));
+        for round in 0..50 {
+            let pod = format!("pod-{round}");
+            let start = Barrier::new(8);
+            let take = |node: &UserRanges| {
+                start.wait();
+                node.take(&pod).unwrap()
+            };
+            let (take, nodes) = (&take, &nodes);
+            let taken = thread::scope(|scope| {
+                let takers: Vec<_> = (0..8).map(|i| scope.spawn(move || take(&nodes[i % 2]))).collect();
+                takers.into_iter().map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
+            });
+            let of_node = |node: usize| taken.iter().skip(node).step_by(2).collect::<BTreeSet<_>>();
+            assert!(of_node(0).len() == 1 && of_node(1).len() == 1 && of_node(0) != of_node(1), "{taken:?}");
+        }
     }
 
     #[test]
