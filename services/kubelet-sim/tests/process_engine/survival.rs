@@ -68,7 +68,8 @@ async fn a_killed_sandbox_process_takes_its_containers_with_it() {
 #[tokio::test]
 async fn pods_whose_kubelet_never_comes_back_end_by_themselves() {
     let Some(mut it) = Node::new().await else { return };
-    it.restart(Duration::from_millis(500)).await;
+    // Enough for a slow machine to get the container going.
+    it.restart(Duration::from_secs(3)).await;
     let sandbox = it.sandbox().await;
     let id = it.start(&sandbox, &script("trap '' TERM; echo up; while :; do sleep 1; done")).await;
     it.has_printed(&id, "up").await;

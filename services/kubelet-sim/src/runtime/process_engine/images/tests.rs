@@ -193,6 +193,8 @@ impl Running {
         Command::new("nsenter")
             .args(["--target", &pid, "--net", "--mount", "--pid", "--root", "--wd"])
             .args(command)
+            // Where images have their programs; a machine may have all of its own in /usr.
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .output()
             .unwrap()
     }
