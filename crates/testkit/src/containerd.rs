@@ -37,6 +37,22 @@ impl Containerd {
     /// # Panics
     /// If it does not come up; the message ends with its log.
     pub async fn start() -> Option<Self> {
+        Self::start_with(false).await
+    }
+
+    /// The same with systemd, if the machine runs it, as who makes control groups.
+    ///
+    /// # Panics
+    /// If it does not come up; the message ends with its log.
+    pub async fn start_with_systemd() -> Option<Self> {
+        if !Path::new("/run/systemd/system").exists() {
+            skip("this machine does not run systemd");
+            return None;
+        }
+        Self::start_with(true).await
+    }
+
+    async fn start_with(systemd: bool) -> Option<Self> {
         if !is_root() || !["containerd", "ctr", "runc", "busybox", "ip", "tar"].into_iter().all(has) {
             return None;
         }
@@ -47,7 +63,7 @@ impl Containerd {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let network = PodNetwork::free().expect("the machine has addresses that are free");
         network.write(&folder.path().join("cni"), folder.path()).expect("a configuration can be written");
-        let config = configuration(folder.path(), plugins);
+        let config = configuration(folder.path(), plugins, systemd);
         fs::write(folder.path().join("config.toml"), config).expect("a configuration can be written");
         let process = launch(folder.path());
         let mut containerd = Self { process, network, folder };
@@ -146,7 +162,7 @@ fn launch(folder: &Path) -> Child {
         .expect("containerd can be started")
 }
 
-fn configuration(folder: &Path, plugins: &str) -> String {
+fn configuration(folder: &Path, plugins: &str, systemd: bool) -> String {
     let folder = folder.display();
     format!(
         r#"
@@ -177,6 +193,7 @@ disabled_plugins = [
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         Root = "{folder}/runc"
+        SystemdCgroup = {systemd}
 "#
     )
 }

@@ -18,6 +18,7 @@ use telemetry::span::TraceMode;
 
 use crate::pod::{NodeDns, Resolver};
 use crate::runtime::behaviour::RuntimeBehaviour;
+use crate::runtime::remote::CgroupDriver;
 
 pub use node::NodeArgs;
 
@@ -61,6 +62,10 @@ pub struct Config {
     /// Socket of a real container runtime (CRI), e.g. unix:///run/containerd/containerd.sock, in place of an engine.
     #[arg(long, value_name = "ENDPOINT", env = "TRACEPLANE_CONTAINER_RUNTIME_ENDPOINT", conflicts_with_all = ["engine", "nodes"])]
     pub container_runtime_endpoint: Option<String>,
+
+    /// Who makes control groups for that runtime, if it does not say so itself (containerd before 2.0): cgroupfs or systemd.
+    #[arg(long, value_name = "DRIVER", env = "TRACEPLANE_CGROUP_DRIVER", value_enum, default_value_t)]
+    pub cgroup_driver: CgroupDriver,
 
     /// When the simulated runtime is not as it should be, counted from the kubelet's start: runtime-ready-after, network-ready-after,
     /// runtime-down-after and runtime-down-for.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use traceplane_kubelet_sim::cri;
-use traceplane_kubelet_sim::runtime::remote::RemoteRuntime;
+use traceplane_kubelet_sim::runtime::remote::{CgroupDriver, RemoteRuntime};
 use traceplane_kubelet_sim::runtime::{
     ContainerLogs, Handler, Input, LogOptions, LogStream, Output, PodAccess, PodStreams, Purpose, RuntimeService,
     Session, Target, Terminal, Verdict,
@@ -28,15 +29,19 @@ struct Node {
     sandbox: String,
     folder: tempfile::TempDir,
     // Dropped last: it ends what runs.
-    _containerd: Containerd,
+    containerd: Containerd,
 }
 
 impl Node {
     async fn start() -> Option<Self> {
-        let containerd = Containerd::start().await?;
+        Some(Self::on(Containerd::start().await?, CgroupDriver::Cgroupfs).await)
+    }
+
+    async fn on(containerd: Containerd, driver: CgroupDriver) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let logs = folder.path().join("logs");
-        let runtime = RemoteRuntime::at(&containerd.endpoint(), logs.clone()).expect("an endpoint");
+        let runtime =
+            RemoteRuntime::at(&containerd.endpoint(), logs.clone()).expect("an endpoint").with_cgroups(driver);
         let config = cri::PodSandboxConfig {
             metadata: Some(cri::PodSandboxMetadata {
                 name: "web".into(),
@@ -61,7 +66,7 @@ impl Node {
         .await;
         let request = cri::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
         let sandbox = runtime.run_pod_sandbox(request).await.expect("a sandbox");
-        Some(Self { runtime, config, sandbox, folder, _containerd: containerd })
+        Self { runtime, config, sandbox, folder, containerd }
     }
 
     /// A running container with a shell command, and a terminal if it is to have one.
@@ -329,4 +334,22 @@ async fn a_containers_spec_is_what_it_finds() {
     assert_eq!(status.annotations["a"], "b");
     let stats = node.runtime.list_container_stats(None).await.expect("statistics");
     assert_eq!(stats.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_makes_the_control_groups_if_the_runtime_leaves_it_to_it() {
+    let Some(containerd) = Containerd::start_with_systemd().await else { return };
+    let node = Node::on(containerd, CgroupDriver::Systemd).await;
+    node.run("c", "busybox:v1", &["sleep", "1000"], |_| ()).await;
+    let process = node.containerd.processes("sleep 1000").pop().expect("it runs");
+    let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).expect("it is in control groups");
+    let slice =
+        format!("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice", UID.replace('-', "_"));
+    assert!(groups.contains(&format!("{slice}/cri-containerd-")), "{groups}");
+    node.runtime.stop_pod_sandbox(&node.sandbox).await.expect("it stops");
+    node.runtime.remove_pod_sandbox(&node.sandbox).await.expect("it is removed");
+    let unit = slice.rsplit('/').next().expect("a name");
+    let known = Command::new("systemctl").args(["is-active", "--", unit]).output().expect("systemctl can be started");
+    assert_eq!(String::from_utf8_lossy(&known.stdout).trim(), "inactive", "systemd knows nothing of the pod any more");
+    assert!(!Path::new("/sys/fs/cgroup").join(&slice[1..]).exists());
 }

@@ -55,7 +55,8 @@ impl Runtimes {
     pub(super) async fn open(config: &Config, catalogue: Catalogue, clock: Clock) -> Result<Self, TaskError> {
         if let Some(endpoint) = &config.container_runtime_endpoint {
             let root = std::path::absolute(config.root_dir())?;
-            return Ok(Self::Remote(Box::new(RemoteRuntime::at(endpoint, root.join("logs"))?), root));
+            let runtime = RemoteRuntime::at(endpoint, root.join("logs"))?.with_cgroups(config.cgroup_driver);
+            return Ok(Self::Remote(Box::new(runtime), root));
         }
         let catalogue = Arc::new(catalogue);
         if config.engine == Engine::Process {

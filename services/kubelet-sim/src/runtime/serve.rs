@@ -15,7 +15,7 @@ pub fn services(runtime: Runtime) -> (RuntimeServiceServer<Served>, ImageService
     (RuntimeServiceServer::new(served.clone()), ImageServiceServer::new(served))
 }
 
-/// The same, as runtimes were before CRI had events.
+/// The same, as runtimes were before CRI had events, and the kubelet could ask how they are configured.
 #[cfg(test)]
 pub(super) fn services_without_events(runtime: Runtime) -> (RuntimeServiceServer<Served>, ImageServiceServer<Served>) {
     let served = Served { runtime, tells_events: false };
@@ -45,6 +45,17 @@ impl RuntimeService for Served {
     ) -> Result<Response<cri::UpdateRuntimeConfigResponse>, Status> {
         self.runtime.containers.update_runtime_config(request.into_inner()).await?;
         Ok(Response::new(cri::UpdateRuntimeConfigResponse {}))
+    }
+
+    async fn runtime_config(
+        &self,
+        _: Request<cri::RuntimeConfigRequest>,
+    ) -> Result<Response<cri::RuntimeConfigResponse>, Status> {
+        if !self.tells_events {
+            return Err(Status::unimplemented("unknown method RuntimeConfig for service runtime.v1.RuntimeService"));
+        }
+        let linux = cri::LinuxRuntimeConfiguration { cgroup_driver: cri::CgroupDriver::Cgroupfs.into() };
+        Ok(Response::new(cri::RuntimeConfigResponse { linux: Some(linux) }))
     }
 
     async fn run_pod_sandbox(

@@ -16,7 +16,7 @@ const PERIOD: i64 = 100_000;
 const GUARANTEED: i64 = -997;
 const BEST_EFFORT: i64 = 1_000;
 
-/// The control group above a pod's containers, by its class (cgroupfs driver; runtimes of the systemd driver refuse it).
+/// The control group above a pod's containers, by its class as a path; for some runtimes it gets another name on the way.
 pub(super) fn cgroup_parent(pod: &Pod) -> String {
     let class = match qos_class(&pod.spec) {
         QosClass::Guaranteed => "",

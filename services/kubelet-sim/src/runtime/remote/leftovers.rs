@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::RemoteRuntime;
+use super::{RemoteRuntime, cgroups};
 use crate::cri;
 use crate::runtime::{Result, RuntimeError, RuntimeService};
 
@@ -61,7 +61,7 @@ impl RemoteRuntime {
         let logs = self.logs.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid));
         let cleared = spawn_blocking(move || {
             absent_is_fine(fs::remove_dir_all(&logs))?;
-            remove_cgroups(Path::new(CGROUPS), &pod.uid)
+            cgroups::remove(Path::new(CGROUPS), &pod.uid)
         });
         // A pod's end does not wait for a folder; what is left takes space and does no harm.
         if let Ok(Err(error)) = cleared.await {
@@ -84,26 +84,7 @@ fn remove_beside(log: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the control group of a pod, whatever its class, under every controller.
-fn remove_cgroups(root: &Path, uid: &str) -> io::Result<()> {
-    let mut hierarchies = vec![root.to_owned()];
-    for entry in fs::read_dir(root)? {
-        hierarchies.push(entry?.path());
-    }
-    for hierarchy in hierarchies {
-        for class in ["kubepods", "kubepods/burstable", "kubepods/besteffort"] {
-            absent_is_fine(remove_group(&hierarchy.join(class).join(format!("pod{uid}"))))?;
-        }
-    }
-    Ok(())
-}
-
-/// A control group is removed with `rmdir`: its files are not files. Groups below it are the runtime's, and gone with their containers.
-fn remove_group(group: &Path) -> io::Result<()> {
-    fs::remove_dir(group)
-}
-
-fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
+pub(super) fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
         other => other,
@@ -124,21 +105,5 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["1.log", "10.log"]);
-    }
-
-    #[test]
-    fn with_a_pod_go_its_control_groups_under_every_controller() {
-        let root = tempfile::tempdir().unwrap();
-        for group in
-            ["memory/kubepods/besteffort/podu1", "cpu/kubepods/podu1", "kubepods/burstable/podu1", "cpu/kubepods/podu2"]
-        {
-            fs::create_dir_all(root.path().join(group)).unwrap();
-        }
-        fs::write(root.path().join("cgroup.procs"), "").unwrap();
-        remove_cgroups(root.path(), "u1").unwrap();
-        for gone in ["memory/kubepods/besteffort/podu1", "cpu/kubepods/podu1", "kubepods/burstable/podu1"] {
-            assert!(!root.path().join(gone).exists(), "{gone}");
-        }
-        assert!(root.path().join("cpu/kubepods/podu2").exists());
     }
 }

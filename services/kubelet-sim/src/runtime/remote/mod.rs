@@ -15,12 +15,14 @@
 //! | `streams`, `channels` | exec, attach and port-forward on the runtime's streaming server |
 //! | `access` | hooks and probes |
 //! | `logs` | what containers printed |
+//! | `cgroups` | what the control groups of pods are called |
 //! | `leftovers` | what a runtime leaves to the kubelet: folders of logs, control groups of pods |
 //!
 //! The runtime may come later than the kubelet, go, and come back: a call fails while it is away, and whoever called asks again. Nothing
 //! is kept here that a restart of either side would lose.
 
 mod access;
+mod cgroups;
 mod channels;
 mod connection;
 mod images;
@@ -35,11 +37,12 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 use tonic::transport::Channel;
 
 use crate::cri::image_service_client::ImageServiceClient;
 use crate::cri::runtime_service_client::RuntimeServiceClient;
+pub use cgroups::CgroupDriver;
 use connection::Socket;
 
 /// The largest answer that is taken, in bytes: a list of many containers is long. Kubernetes takes as much.
@@ -53,6 +56,9 @@ pub struct RemoteRuntime {
     images: ImageServiceClient<Channel>,
     /// The kubelet's folder for the logs of pods.
     logs: PathBuf,
+    /// The driver of a runtime that does not say which it has, and the one that counts, once that is known.
+    cgroups_assumed: CgroupDriver,
+    cgroups_used: Arc<OnceCell<CgroupDriver>>,
     /// Something was changed from here: a look at the lists is worth it now.
     changed_here: Arc<Notify>,
     /// Counts what the runtime has told; whoever waits for a container looks again then.
@@ -69,12 +75,20 @@ impl RemoteRuntime {
         Ok(Self::over(channel, socket, logs))
     }
 
+    /// The same with a driver of control groups for a runtime that does not say which it has.
+    #[must_use]
+    pub fn with_cgroups(self, driver: CgroupDriver) -> Self {
+        Self { cgroups_assumed: driver, ..self }
+    }
+
     fn over(channel: Channel, socket: Socket, logs: PathBuf) -> Self {
         Self {
             socket,
             containers: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(LARGEST_ANSWER),
             images: ImageServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER),
             logs,
+            cgroups_assumed: CgroupDriver::default(),
+            cgroups_used: Arc::default(),
             changed_here: Arc::default(),
             told: Arc::default(),
         }

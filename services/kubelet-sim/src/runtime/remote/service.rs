@@ -31,7 +31,8 @@ impl RuntimeService for RemoteRuntime {
         Ok(())
     }
 
-    async fn run_pod_sandbox(&self, request: cri::RunPodSandboxRequest) -> Result<String> {
+    async fn run_pod_sandbox(&self, mut request: cri::RunPodSandboxRequest) -> Result<String> {
+        self.name_cgroup(request.config.as_mut()).await?;
         self.make_log_folder(request.config.as_ref(), "")?;
         let made = self.socket.within(SANDBOX, self.containers.clone().run_pod_sandbox(request)).await;
         self.changed_here.notify_one();
@@ -67,6 +68,7 @@ impl RuntimeService for RemoteRuntime {
     }
 
     async fn create_container(&self, mut request: cri::CreateContainerRequest) -> Result<String> {
+        self.name_cgroup(request.sandbox_config.as_mut()).await?;
         if let Some(config) = &mut request.config {
             self.make_log_folder(request.sandbox_config.as_ref(), &config.log_path)?;
             if let Some(image) = &config.image {

@@ -14,12 +14,15 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Code;
 use tonic::transport::Server;
 
-use super::RemoteRuntime;
+use super::{CgroupDriver, RemoteRuntime};
 use crate::cri;
 use crate::cri::ContainerEventType as Kind;
+use crate::cri::image_service_server::ImageServiceServer;
+use crate::cri::runtime_service_server::RuntimeServiceServer;
 use crate::runtime::catalogue::Catalogue;
+use crate::runtime::serve::{self, Served};
 use crate::runtime::virtual_engine::VirtualEngine;
-use crate::runtime::{Events, Runtime, RuntimeService, serve};
+use crate::runtime::{Events, Runtime, RuntimeService};
 
 /// Nothing here takes long; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,10 +42,14 @@ struct Process {
 }
 
 impl Process {
+    /// One that tells no events.
     fn serving(socket: &Path, engine: &Arc<VirtualEngine>) -> Self {
+        Self::of(socket, serve::services_without_events(Runtime::of(Arc::clone(engine))))
+    }
+
+    fn of(socket: &Path, (containers, images): (RuntimeServiceServer<Served>, ImageServiceServer<Served>)) -> Self {
         let _ = std::fs::remove_file(socket);
         let incoming = UnixListenerStream::new(UnixListener::bind(socket).unwrap());
-        let (containers, images) = serve::services_without_events(Runtime::of(Arc::clone(engine)));
         let (stop, stopped) = oneshot::channel::<()>();
         let server = Server::builder().add_service(containers).add_service(images);
         let task = tokio::spawn(async move {
@@ -149,4 +156,20 @@ async fn a_runtime_that_went_away_is_connected_again_and_its_events_end_meanwhil
     let _process = Process::serving(&socket, &engine);
     assert_eq!(runtime.version().await.unwrap().runtime_name, "virtual");
     let _events = runtime.events().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_makes_control_groups_is_the_runtimes_word_or_else_the_operators() {
+    let (folder, engine) = (tempfile::tempdir().unwrap(), engine().await);
+    let (silent, telling) = (folder.path().join("silent"), folder.path().join("telling"));
+    let _silent = Process::serving(&silent, &engine);
+    let _telling = Process::of(&telling, serve::services(Runtime::of(engine)));
+    for (socket, parent) in [(silent, "/kubepods.slice/kubepods-podu1.slice"), (telling, "/kubepods/podu1")] {
+        let runtime = RemoteRuntime::at(&format!("unix://{}", socket.display()), folder.path().into()).unwrap();
+        let runtime = runtime.with_cgroups(CgroupDriver::Systemd);
+        let linux = cri::LinuxPodSandboxConfig { cgroup_parent: "/kubepods/podu1".to_owned(), ..Default::default() };
+        let mut pod = cri::PodSandboxConfig { linux: Some(linux), ..Default::default() };
+        runtime.name_cgroup(Some(&mut pod)).await.unwrap();
+        assert_eq!(pod.linux.unwrap().cgroup_parent, parent);
+    }
 }
