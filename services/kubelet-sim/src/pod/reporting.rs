@@ -146,7 +146,10 @@ impl Reporting {
         self.writing = false;
         self.retry_at = None;
         self.backoff.reset();
-        self.take(answer);
+        // If the echo came first, the watch's copy stays: it is the one that is shared.
+        if !self.is_written() || revision(&answer) > revision(&self.stored) {
+            self.take(answer);
+        }
     }
 
     /// Writing has to wait for a while.
@@ -235,6 +238,24 @@ mod tests {
         assert!(!reporting.take(Arc::new(version(6, "Pending"))), "older than the answer");
         assert!(!reporting.take(Arc::new(version(7, "Running"))), "the answer's echo");
         assert_eq!(reporting.turn(false, at(1)), Turn::Write(Arc::new(version(7, "Succeeded"))));
+    }
+
+    #[test]
+    fn the_copy_of_the_watch_is_kept_whether_it_comes_before_the_answer_or_after_it() {
+        for echo_first in [true, false] {
+            let mut reporting = Reporting::new(Arc::new(version(5, "Pending")));
+            reporting.want(status("Running"), at(0));
+            reporting.begin();
+            let (echo, answer) = (Arc::new(version(6, "Running")), Arc::new(version(6, "Running")));
+            if echo_first {
+                reporting.take(Arc::clone(&echo));
+                reporting.written(answer);
+            } else {
+                reporting.written(answer);
+                reporting.take(Arc::clone(&echo));
+            }
+            assert!(Arc::ptr_eq(reporting.pod(), &echo) && reporting.is_idle(), "echo first: {echo_first}");
+        }
     }
 
     #[test]
