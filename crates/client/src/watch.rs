@@ -67,8 +67,8 @@ fn convert<K: Resource>(event: Event<K>) -> Option<WatchEvent<K>> {
     let kind = event.r#type();
     let cause = event.cause.map(cause).unwrap_or_default();
     match kind {
-        EventType::Added => Some(WatchEvent::Added(Arc::new(event.object), cause)),
-        EventType::Modified => Some(WatchEvent::Modified(Arc::new(event.object), cause)),
+        EventType::Added => Some(WatchEvent::Added(kept(&event.object), cause)),
+        EventType::Modified => Some(WatchEvent::Modified(kept(&event.object), cause)),
         EventType::Deleted => Some(WatchEvent::Deleted(Arc::new(event.object), cause)),
         EventType::Bookmark => {
             let meta = event.object.metadata();
@@ -77,6 +77,11 @@ fn convert<K: Resource>(event: Event<K>) -> Option<WatchEvent<K>> {
         }
         EventType::Unspecified => None,
     }
+}
+
+/// An object for a cache. While lists are decoded they grow in leaps, so that half of a pod is room to spare; a copy has none.
+fn kept<K: Clone>(decoded: &K) -> Arc<K> {
+    Arc::new(decoded.clone())
 }
 
 fn cause(wire: api::rpc::Cause) -> Cause {
