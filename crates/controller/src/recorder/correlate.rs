@@ -5,15 +5,18 @@
 //! - Of one source about one object, 25 writes may come at once and then one every five minutes. What is not written is counted: the next
 //!   write has it.
 //!
+//! What was seen is remembered by hashes of 64 bits instead of its text, which would be kilobytes for every object. That two of some
+//! thousands have the same one, so that one event would be counted as the other, does not happen in practice.
+//!
 //! Nothing here writes or waits.
 
 use super::recent::Recent;
-use super::{EventType, Occurrence, TRACE_ID};
+use super::{Occurrence, TRACE_ID};
 use api::core::v1::Event;
 use api::meta::v1::Time;
 use jiff::Timestamp;
 use serde_json::json;
-use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,39 +33,19 @@ const NAME_LIMIT: usize = 253;
 
 #[derive(Debug)]
 pub(super) struct Correlator {
-    written: Recent<Sameness, Written>,
-    similar: Recent<Similarity, Similar>,
-    budgets: Recent<Subject, Budget>,
+    hasher: RandomState,
+    /// By what makes two occurrences the same event.
+    written: Recent<Written>,
+    /// By what similar events have in common.
+    similar: Recent<Similar>,
+    /// By who says something about what.
+    budgets: Recent<Budget>,
 }
 
 /// What shall be in the store. The first occurrence creates its event, later ones change it, or create it if it is not there any more.
 #[derive(Debug, PartialEq)]
 pub(super) struct Write {
     pub(super) event: Event,
-}
-
-/// Who says something about what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Subject {
-    source: (String, String),
-    object: (String, String, String, String, String),
-}
-
-/// What similar events have in common.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Similarity {
-    subject: Subject,
-    kind: EventType,
-    reason: String,
-}
-
-/// What makes two occurrences the same event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Sameness {
-    similarity: Similarity,
-    field: String,
-    /// Empty: of any message.
-    message: String,
 }
 
 #[derive(Debug)]
@@ -74,7 +57,8 @@ struct Written {
 
 #[derive(Debug)]
 struct Similar {
-    messages: HashSet<String>,
+    /// At most [`TOLD`].
+    messages: Vec<u64>,
     last: Instant,
 }
 
@@ -87,6 +71,7 @@ struct Budget {
 impl Correlator {
     pub(super) fn new() -> Self {
         Correlator {
+            hasher: RandomState::new(),
             written: Recent::new(REMEMBERED),
             similar: Recent::new(REMEMBERED),
             budgets: Recent::new(REMEMBERED),
@@ -95,36 +80,36 @@ impl Correlator {
 
     /// What to write because of an occurrence; `None`: nothing, there were too many.
     pub(super) fn observe(&mut self, occurrence: &Occurrence, now: Instant) -> Option<Write> {
-        let similarity = occurrence.similarity();
-        let subject = similarity.subject.clone();
-        let is_combined = self.is_one_of_many(&similarity, &occurrence.message, now);
-        let (field, message) = match is_combined {
-            true => (String::new(), String::new()),
-            false => (occurrence.about.field_path.clone(), occurrence.message.clone()),
-        };
+        let Occurrence { source, about, kind, reason, message, .. } = occurrence;
+        let object = (&about.kind, &about.namespace, &about.name, &about.uid, &about.api_version);
+        let subject = self.hasher.hash_one((&source.component, &source.host, object));
+        let similarity = self.hasher.hash_one((subject, kind, reason));
+        let is_combined = self.is_one_of_many(similarity, self.hasher.hash_one(message), now);
+        let (field, text) = if is_combined { ("", "") } else { (about.field_path.as_str(), message.as_str()) };
+        let sameness = self.hasher.hash_one((similarity, field, text));
         let fresh = || Written { name: occurrence.event_name(), first: occurrence.at, count: 0 };
-        let written = self.written.entry(&Sameness { similarity, field, message }, fresh);
+        let written = self.written.entry(sameness, fresh);
         written.count = written.count.saturating_add(1);
         let mut event = occurrence.event(written);
         if is_combined {
             event.message = super::shortened(format!("{COMBINED}{}", event.message));
         }
-        self.budgets.entry(&subject, || Budget { left: BURST, since: now }).take(now).then_some(Write { event })
+        self.budgets.entry(subject, || Budget { left: BURST, since: now }).take(now).then_some(Write { event })
     }
 
-    fn is_one_of_many(&mut self, similarity: &Similarity, message: &str, now: Instant) -> bool {
-        let similar = self.similar.entry(similarity, || Similar { messages: HashSet::new(), last: now });
+    fn is_one_of_many(&mut self, similarity: u64, message: u64, now: Instant) -> bool {
+        let similar = self.similar.entry(similarity, || Similar { messages: Vec::new(), last: now });
         if now - similar.last > SIMILAR_WITHIN {
             similar.messages.clear();
         }
         similar.last = now;
-        if similar.messages.contains(message) {
+        if similar.messages.contains(&message) {
             return false;
         }
         if similar.messages.len() >= TOLD {
             return true;
         }
-        similar.messages.insert(message.to_owned());
+        similar.messages.push(message);
         false
     }
 }
@@ -155,17 +140,6 @@ impl Write {
 }
 
 impl Occurrence {
-    fn similarity(&self) -> Similarity {
-        let (source, about) = (&self.source, &self.about);
-        let object = [&about.kind, &about.namespace, &about.name, &about.uid, &about.api_version];
-        let [kind, namespace, name, uid, api_version] = object.map(String::clone);
-        let subject = Subject {
-            source: (source.component.clone(), source.host.clone()),
-            object: (kind, namespace, name, uid, api_version),
-        };
-        Similarity { subject, kind: self.kind, reason: self.reason.clone() }
-    }
-
     /// As in client-go the object's name and the time, in hexadecimal nanoseconds.
     fn event_name(&self) -> String {
         let time = format!(".{:x}", self.at.as_nanosecond());
@@ -201,6 +175,7 @@ impl Occurrence {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EventType;
     use super::*;
     use api::core::v1::{EventSource, ObjectReference};
     use std::sync::Arc;

@@ -1,27 +1,26 @@
 //! What is known of the things seen last.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
 
-/// A map that forgets the entry that was used least recently when there are too many.
+/// A map from hashes that forgets the entry that was used least recently when there are too many.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(super) struct Recent<V> {
     limit: usize,
-    entries: HashMap<K, (u64, V)>,
+    entries: HashMap<u64, (u64, V)>,
     /// The keys by their last use.
-    uses: BTreeMap<u64, K>,
+    uses: BTreeMap<u64, u64>,
     clock: u64,
 }
 
-impl<K: Clone + Eq + Hash, V> Recent<K, V> {
+impl<V> Recent<V> {
     pub(super) fn new(limit: usize) -> Self {
         Recent { limit, entries: HashMap::new(), uses: BTreeMap::new(), clock: 0 }
     }
 
     /// The value of a key, made if there is none. This is a use.
-    pub(super) fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+    pub(super) fn entry(&mut self, key: u64, make: impl FnOnce() -> V) -> &mut V {
         self.clock += 1;
-        match self.entries.get(key) {
+        match self.entries.get(&key) {
             Some((used, _)) => _ = self.uses.remove(used),
             None => {
                 if self.entries.len() >= self.limit
@@ -31,8 +30,8 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
                 }
             }
         }
-        self.uses.insert(self.clock, key.clone());
-        let (used, value) = self.entries.entry(key.clone()).or_insert_with(|| (0, make()));
+        self.uses.insert(self.clock, key);
+        let (used, value) = self.entries.entry(key).or_insert_with(|| (0, make()));
         *used = self.clock;
         value
     }
@@ -45,11 +44,11 @@ mod tests {
     #[test]
     fn the_least_recently_used_is_forgotten() {
         let mut recent = Recent::new(2);
-        *recent.entry(&"a", || 0) += 1;
-        *recent.entry(&"b", || 0) += 1;
-        *recent.entry(&"a", || 0) += 1;
-        *recent.entry(&"c", || 0) += 1;
-        assert_eq!((*recent.entry(&"a", || 0), *recent.entry(&"b", || 0)), (2, 0));
+        let (a, b, c) = (1, 2, 3);
+        for key in [a, b, a, c] {
+            *recent.entry(key, || 0) += 1;
+        }
+        assert_eq!((*recent.entry(a, || 0), *recent.entry(b, || 0)), (2, 0));
         assert_eq!((recent.entries.len(), recent.uses.len()), (2, 2));
     }
 }
