@@ -11,7 +11,7 @@ pub use crate::types::traceplane::v1::{
 };
 
 use crate::Resource;
-use crate::meta::v1::{CreateOptions, ListMeta, UpdateOptions};
+use crate::meta::v1::{CreateOptions, ListMeta, ObjectMeta, UpdateOptions};
 
 /// `Create<Kind>Request`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -64,4 +64,24 @@ pub struct List<K: Resource> {
     /// In the order of namespace and name.
     #[prost(message, repeated, tag = "2")]
     pub items: Vec<K>,
+}
+
+/// `<Kind>List` of any kind, read by somebody who only wants to know which objects there are: their metadata is field 1 of them all, and
+/// the other fields are skipped.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartialObjectMetadataList {
+    /// Revision and continue token.
+    #[prost(message, required, tag = "1")]
+    pub metadata: ListMeta,
+    /// In the order of namespace and name.
+    #[prost(message, repeated, tag = "2")]
+    pub items: Vec<PartialObjectMetadata>,
+}
+
+/// An object of any kind, without spec and status.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartialObjectMetadata {
+    /// Name, namespace, revision.
+    #[prost(message, required, tag = "1")]
+    pub metadata: ObjectMeta,
 }

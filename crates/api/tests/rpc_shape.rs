@@ -40,6 +40,8 @@ fn the_services_of_all_kinds_have_one_shape() {
         let create = method("Create").expect(kind.service);
         let object = create.output_type();
         assert!(object.ends_with(&format!(".{}", kind.kind)), "{object}");
+        // What a `PartialObjectMetadata` relies on.
+        assert_eq!(shape(messages[object])[0], format!("1 metadata {META}.ObjectMeta"), "{object}");
 
         let written = |options: &str| {
             vec!["1 namespace string".to_owned(), format!("2 object {object}"), format!("3 options {META}.{options}")]
@@ -77,7 +79,7 @@ fn the_services_of_all_kinds_have_one_shape() {
 #[test]
 fn the_generic_requests_are_those_of_the_proto_files_on_the_wire() {
     use api::core::v1::Pod;
-    use api::rpc::{CreateRequest, Event, EventType, List};
+    use api::rpc::{CreateRequest, Event, EventType, List, PartialObjectMetadataList};
 
     let mut pod = Pod::default();
     pod.metadata.name = "web".into();
@@ -91,4 +93,6 @@ fn the_generic_requests_are_those_of_the_proto_files_on_the_wire() {
     assert_eq!(event.encode_to_vec(), [vec![1 << 3, 2], field(2, &bytes)].concat());
     let list = List { metadata: Default::default(), items: vec![pod] };
     assert_eq!(list.encode_to_vec(), [field(1, b""), field(2, &bytes)].concat());
+    let partial = PartialObjectMetadataList::decode(list.encode_to_vec().as_slice()).unwrap();
+    assert_eq!(partial.items[0].metadata, list.items[0].metadata);
 }

@@ -6,7 +6,7 @@ use api::core::v1::{Binding, Pod};
 use api::meta::v1::{CreateOptions, DeleteOptions, GetOptions, ListOptions, PatchOptions, UpdateOptions};
 use api::rpc::{
     BindPodRequest, BindPodResponse, CreateRequest, DeleteCollectionRequest, DeleteRequest, Event, GetRequest, List,
-    ListRequest, PatchRequest, PatchType, UpdateRequest, WatchRequest,
+    ListRequest, PartialObjectMetadataList, PatchRequest, PatchType, UpdateRequest, WatchRequest,
 };
 use api::{Error, Resource};
 use std::marker::PhantomData;
@@ -88,6 +88,12 @@ impl<K: Resource> Api<K> {
 
     /// A list, or a page of it if the options limit it.
     pub async fn list(&self, options: ListOptions) -> Result<List<K>, Error> {
+        let request = ListRequest { namespace: self.namespace.clone(), options: Some(options) };
+        self.client.unary(self.call("List", "", false), request).await
+    }
+
+    /// The same, of which only the metadata is read: for large lists of which not much is wanted.
+    pub async fn list_metadata(&self, options: ListOptions) -> Result<PartialObjectMetadataList, Error> {
         let request = ListRequest { namespace: self.namespace.clone(), options: Some(options) };
         self.client.unary(self.call("List", "", false), request).await
     }

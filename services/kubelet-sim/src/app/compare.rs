@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::core::v1::Pod;
-use api::meta::v1::ListOptions;
+use api::meta::v1::{ListOptions, ObjectMeta};
 use client::Api;
 use controller::{Cache, Key};
 use telemetry::Cause;
@@ -32,8 +32,7 @@ impl Comparison {
         let pods = self.pods.clone().untraced();
         loop {
             sleep(every).await;
-            // Boxed, because it holds whole pages of pods.
-            if let Err(error) = Box::pin(self.compare(&pods)).await {
+            if let Err(error) = self.compare(&pods).await {
                 debug!(%error, "the comparison with the apiserver's list did not succeed");
             }
         }
@@ -41,28 +40,29 @@ impl Comparison {
 
     async fn compare(&self, pods: &Api<Pod>) -> Result<(), api::Error> {
         let (listed, revision) = self.list(pods).await?;
-        let known: HashMap<Key, Arc<Pod>> = self.cache.list().into_iter().map(|pod| (Key::of(&*pod), pod)).collect();
         for (key, listed) in &listed {
-            if known.get(key).is_none_or(|known| self::revision(known) < *listed) {
+            if self.cache.get(key).is_none_or(|known| revision_of(&known.metadata) < *listed) {
                 self.missed(pods, key).await?;
             }
         }
-        for (key, pod) in &known {
-            if !listed.contains_key(key) && self::revision(pod) <= revision {
-                self.missed(pods, key).await?;
+        for pod in self.cache.list() {
+            let key = Key::of(&*pod);
+            if !listed.contains_key(&key) && revision_of(&pod.metadata) <= revision {
+                self.missed(pods, &key).await?;
             }
         }
         self.routes.tell_known(self.cache.list());
         Ok(())
     }
 
-    /// The revisions of all pods of the list, and its own. Of the pods themselves only a page is ever in memory.
+    /// The revisions of all pods of the list, and its own.
     async fn list(&self, pods: &Api<Pod>) -> Result<(HashMap<Key, u64>, u64), api::Error> {
         let mut listed = HashMap::new();
         let mut options = ListOptions { field_selector: self.routes.selector(), limit: PAGE, ..ListOptions::default() };
         loop {
-            let page = pods.list(options.clone()).await?;
-            listed.extend(page.items.iter().map(|pod| (Key::of(pod), revision(pod))));
+            let page = pods.list_metadata(options.clone()).await?;
+            let of_page = page.items.into_iter().map(|pod| pod.metadata);
+            listed.extend(of_page.map(|meta| (Key::new(&meta.namespace, &meta.name), revision_of(&meta))));
             let metadata = page.metadata;
             if metadata.r#continue.is_empty() {
                 return Ok((listed, metadata.resource_version.parse().unwrap_or(0)));
@@ -79,7 +79,7 @@ impl Comparison {
             Err(error) => return Err(error),
         };
         match (asked, self.cache.get(key)) {
-            (Some(pod), known) if known.as_ref().is_none_or(|known| revision(known) < revision(&pod)) => {
+            (Some(pod), known) if is_newer(&pod, known.as_deref()) => {
                 warn!(pod = %key, "the watch has not told of this version of the pod");
                 self.routes.version(&Arc::new(pod), &Cause::default());
             }
@@ -93,6 +93,10 @@ impl Comparison {
     }
 }
 
-fn revision(pod: &Pod) -> u64 {
-    pod.metadata.resource_version.parse().unwrap_or(0)
+fn is_newer(pod: &Pod, known: Option<&Pod>) -> bool {
+    known.is_none_or(|known| revision_of(&known.metadata) < revision_of(&pod.metadata))
+}
+
+fn revision_of(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.parse().unwrap_or(0)
 }
