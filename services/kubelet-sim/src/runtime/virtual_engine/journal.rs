@@ -9,7 +9,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -135,9 +136,9 @@ impl Journal {
         fs::create_dir_all(directory)?;
         let lock = lock(directory)?;
         let path = directory.join("runtime.journal");
-        let live = compact(&path)?;
+        compact(&path)?;
         let mut recovered = Recovered::default();
-        for record in live {
+        for record in read(&path)? {
             recovered.records.entry(record.node.clone()).or_default().push(record);
         }
         let file = OpenOptions::new().append(true).open(&path)?;
@@ -207,43 +208,84 @@ fn next_threshold(size: u64) -> u64 {
     SMALLEST.max(size.saturating_mul(4))
 }
 
-/// Rewrites the file with only what is live, and answers that. The new file replaces the old one in one step.
-fn compact(path: &Path) -> io::Result<Vec<Record>> {
-    let live = match fs::read(path) {
-        Ok(bytes) => live(&bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    for record in &live {
-        record.encode_length_delimited(&mut bytes).expect("a Vec grows as needed");
-    }
+/// Rewrites the file with only what is live. The new file replaces the old one in one step. Of the records, which may be many, only one is in
+/// memory at a time, and none is decoded.
+fn compact(path: &Path) -> io::Result<()> {
     let fresh: PathBuf = path.with_extension("new");
-    fs::write(&fresh, bytes)?;
-    fs::rename(&fresh, path)?;
-    Ok(live)
+    let mut out = BufWriter::new(File::create(&fresh)?);
+    match File::open(path) {
+        Ok(old) => {
+            let mut bytes = Vec::new();
+            for (at, length) in live(&old)? {
+                bytes.resize(length, 0);
+                old.read_exact_at(&mut bytes, at)?;
+                out.write_all(&bytes)?;
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    out.flush()?;
+    fs::rename(&fresh, path)
 }
 
-fn live(mut bytes: &[u8]) -> Vec<Record> {
-    let mut order: Vec<Option<Record>> = Vec::new();
-    let mut places: HashMap<(String, String), usize> = HashMap::new();
-    while !bytes.is_empty() {
-        let Ok(record) = Record::decode_length_delimited(&mut bytes) else { break };
-        let key = (record.node.clone(), record.id.clone());
-        match (places.get(&key).copied(), &record.thing) {
-            (Some(place), Some(_)) => order[place] = Some(record),
-            (Some(place), None) => {
+/// Whose record it is: what a [`Record`] begins with. The rest is skipped.
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
+struct Head {
+    #[prost(string, tag = "1")]
+    node: String,
+    #[prost(string, tag = "2")]
+    id: String,
+}
+
+/// Where the last record of each thing that is still there lies, and its length; in the order in which the things appeared first, since a
+/// container is nothing without its sandbox.
+fn live(file: &File) -> io::Result<Vec<(u64, usize)>> {
+    let (mut file, mut bytes, mut at) = (BufReader::new(file), Vec::new(), 0);
+    let mut order: Vec<Option<(u64, usize)>> = Vec::new();
+    let mut places: HashMap<Head, usize> = HashMap::new();
+    while next_record(&mut file, &mut bytes)? {
+        let Ok(head) = Head::decode_length_delimited(bytes.as_slice()) else { break };
+        let here = (at, bytes.len());
+        at += bytes.len() as u64;
+        let is_removal = head.encode_length_delimited_to_vec().len() == bytes.len();
+        match (places.get(&head).copied(), is_removal) {
+            (Some(place), false) => order[place] = Some(here),
+            (Some(place), true) => {
                 order[place] = None;
-                places.remove(&key);
+                places.remove(&head);
             }
-            (None, Some(_)) => {
-                places.insert(key, order.len());
-                order.push(Some(record));
+            (None, false) => {
+                places.insert(head, order.len());
+                order.push(Some(here));
             }
-            (None, None) => {}
+            (None, true) => {}
         }
     }
-    order.into_iter().flatten().collect()
+    Ok(order.into_iter().flatten().collect())
+}
+
+/// Reads the bytes of the next record, its length before it. False: there is none, or it was cut short.
+fn next_record(file: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    bytes.clear();
+    // The last byte of a length is the first one without the highest bit.
+    while bytes.last().is_none_or(|last| last & 0x80 != 0) {
+        if file.by_ref().take(1).read_to_end(bytes)? == 0 {
+            return Ok(false);
+        }
+    }
+    let Ok(length) = prost::decode_length_delimiter(bytes.as_slice()) else { return Ok(false) };
+    Ok(file.take(length as u64).read_to_end(bytes)? == length)
+}
+
+/// All records of a file, decoded.
+fn read(path: &Path) -> io::Result<Vec<Record>> {
+    let (mut file, mut bytes, mut records) = (BufReader::new(File::open(path)?), Vec::new(), Vec::new());
+    while next_record(&mut file, &mut bytes)? {
+        let Ok(record) = Record::decode_length_delimited(bytes.as_slice()) else { break };
+        records.push(record);
+    }
+    Ok(records)
 }
 
 #[cfg(test)]
@@ -279,11 +321,27 @@ mod tests {
         }
         journal.flush().await;
         let bytes = fs::read(directory.path().join("runtime.journal")).unwrap();
+        let live = |bytes: &[u8]| {
+            let path = directory.path().join("copy");
+            fs::write(&path, bytes).unwrap();
+            compact(&path).unwrap();
+            read(&path).unwrap()
+        };
         assert_eq!(live(&bytes), [image("a", "x", 4), image("b", "x", 2)]);
         assert_eq!(
             live(&bytes[..bytes.len() - 1]),
             [image("a", "x", 4), image("b", "x", 2)],
             "a torn end costs one record at most"
+        );
+        let last = image("a", "x", 4).encode_length_delimited_to_vec().len()
+            + [gone("a", "y"), gone("a", "never")]
+                .map(|gone| gone.encode_length_delimited_to_vec().len())
+                .iter()
+                .sum::<usize>();
+        assert_eq!(
+            live(&bytes[..bytes.len() - last + 3]),
+            [image("a", "x", 1), image("b", "x", 2), image("a", "y", 3)],
+            "what was there before a record that was cut short stays"
         );
     }
 
