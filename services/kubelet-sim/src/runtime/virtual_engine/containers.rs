@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::images::name_of;
-use super::state::{Container, Exit, Life, State, nanos};
+use super::packed::Packed;
+use super::state::{Container, Exit, Life, State, memory_limit, nanos};
 use super::{VirtualEngine, new_id};
 use crate::cri::{self, ContainerEventType};
 use crate::runtime::{Result, RuntimeError};
@@ -18,7 +19,7 @@ impl VirtualEngine {
         let pod = {
             let state = self.state.lock();
             let sandbox = state.sandboxes.get(&sandbox_id).ok_or_else(|| no_such("sandbox", &sandbox_id))?;
-            Arc::clone(&sandbox.config)
+            sandbox.config.open()
         };
         let name = config.metadata.as_ref().map(|m| m.name.clone()).unwrap_or_default();
         let wanted = config.image.clone().unwrap_or_default();
@@ -37,7 +38,8 @@ impl VirtualEngine {
         let container = Container {
             id: new_id(),
             sandbox: sandbox_id.clone(),
-            config: Arc::new(config),
+            memory_limit: memory_limit(&config),
+            config: Packed::new(&config),
             behaviour,
             image,
             created_at: self.now(),

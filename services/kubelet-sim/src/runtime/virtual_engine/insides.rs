@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::inside::{Change, Files, Process, Program, Surroundings};
 use super::state::{Container, Exit, Life, nanos};
+use crate::cri;
 
 /// How many changes that others made to a container's files are remembered.
 const REMEMBERED: usize = 1_000;
@@ -18,42 +19,39 @@ pub(super) struct Inside {
 impl Container {
     /// What its own process does, if that can be told; the image's command unless the pod replaces it. `None`: it is a server.
     pub(super) fn program(&self) -> Option<Program> {
-        Program::of_main(&self.command_line())
+        Program::of_main(&self.command_line(&self.config.open()))
     }
 
-    fn argv(&self) -> &[String] {
+    /// Whether its own process is a shell that somebody may type into.
+    pub(super) fn is_interactive(&self) -> bool {
+        let config = self.config.open();
+        config.stdin && Program::of_main(&self.command_line(&config)).is_some_and(|program| program.is_interactive())
+    }
+
+    fn command_line(&self, config: &cri::ContainerConfig) -> Vec<String> {
         // An entrypoint that nobody described: arguments alone tell something only if they are a command themselves. The usual
         // images with a shell have no entrypoint, only a default command, which arguments replace.
-        if self.config.args.is_empty() { &self.behaviour.command } else { &self.config.args }
-    }
-
-    pub(super) fn command_line(&self) -> Vec<String> {
-        if self.config.command.is_empty() {
-            return self.argv().to_vec();
-        }
-        [self.config.command.as_slice(), &self.config.args].concat()
-    }
-
-    fn surroundings(&self) -> Surroundings {
-        let config = &self.config;
-        let words = self.command_line();
-        let main = if words.is_empty() { "(a server)".to_owned() } else { words.join(" ") };
-        Surroundings {
-            env: config.envs.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
-            hostname: self.hostname.to_string(),
-            user: self.user_id(),
-            directory: config.working_dir.clone(),
-            main,
+        match (config.command.as_slice(), config.args.as_slice()) {
+            ([], []) => self.behaviour.command.clone(),
+            (command, args) => [command, args].concat(),
         }
     }
 
     /// Its process as it was when it started.
     pub(super) fn fresh(&self, started_at: i64) -> Inside {
-        let surroundings = Arc::new(self.surroundings());
-        let files = Files::of(self.behaviour.files.iter().cloned());
-        let program = self.program().unwrap_or_else(Program::endless);
+        let config = self.config.open();
+        let words = self.command_line(&config);
+        let program = Program::of_main(&words).unwrap_or_else(Program::endless);
         // A shell that somebody may type into waits for that.
-        let program = if program.is_interactive() && self.config.stdin { Program::endless() } else { program };
+        let program = if program.is_interactive() && config.stdin { Program::endless() } else { program };
+        let surroundings = Arc::new(Surroundings {
+            hostname: self.hostname.to_string(),
+            user: self.user_id(&config),
+            main: if words.is_empty() { "(a server)".to_owned() } else { words.join(" ") },
+            env: config.envs.into_iter().map(|env| (env.key, env.value)).collect(),
+            directory: config.working_dir,
+        });
+        let files = Files::of(self.behaviour.files.iter().cloned());
         let process = Process::new(Arc::new(program), files, &surroundings, started_at);
         Inside { surroundings, process }
     }
@@ -114,20 +112,15 @@ impl Container {
     }
 
     fn out_of_memory(&self, started_at: i64) -> Option<Exit> {
-        let limit = self.memory_limit()?;
+        let limit = self.memory_limit?;
         let after = self.behaviour.memory_usage.first(|used| *used > limit)?;
         let mut exit = Exit::killed(started_at.saturating_add(nanos(after)));
         exit.reason = "OOMKilled".to_owned();
         Some(exit)
     }
 
-    pub(super) fn memory_limit(&self) -> Option<u64> {
-        let resources = self.config.linux.as_ref()?.resources.as_ref()?;
-        u64::try_from(resources.memory_limit_in_bytes).ok().filter(|limit| *limit > 0)
-    }
-
     fn attempt(&self) -> u32 {
-        self.config.metadata.as_ref().map_or(0, |metadata| metadata.attempt)
+        self.config.open().metadata.map_or(0, |metadata| metadata.attempt)
     }
 
     /// When its process ran: from, and to if it is over.

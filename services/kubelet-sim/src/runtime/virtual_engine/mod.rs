@@ -17,6 +17,7 @@ mod inside;
 mod insides;
 mod journal;
 mod network;
+mod packed;
 mod printed;
 mod recovery;
 mod running;

@@ -35,7 +35,7 @@ impl Container {
     /// The answer to GET.
     pub(super) fn page(&mut self, path: &str, now: i64) -> Page {
         let Some(root) = self.behaviour.document_root.clone() else {
-            let name = self.config.metadata.as_ref().map(|metadata| metadata.name.as_str()).unwrap_or_default();
+            let name = self.config.open().metadata.unwrap_or_default().name;
             let body = format!("{name} on {} answers; it is a virtual container, nothing runs here.\n", self.hostname);
             return Page { status: 200, body };
         };

@@ -6,7 +6,8 @@ use super::VirtualEngine;
 use super::images::name_of;
 use super::inside::Change;
 use super::journal::{ChangeRecord, ContainerRecord, ExitRecord, Record, SandboxRecord, Thing};
-use super::state::{Container, Exit, Life, Sandbox, State};
+use super::packed::Packed;
+use super::state::{Container, Exit, Life, Sandbox, State, memory_limit};
 use crate::cri;
 
 impl VirtualEngine {
@@ -46,7 +47,11 @@ impl VirtualEngine {
         let sandbox = state.sandboxes.get_mut(&record.sandbox)?;
         let name = record.config.metadata.as_ref().map(|m| m.name.clone()).unwrap_or_default();
         // The annotations were checked when the container was made; only the catalogue may have changed since.
-        let behaviour = self.behaviour(name_of(&record.image), &sandbox.config, &name).unwrap_or_default();
+        let pod = sandbox.config.open();
+        let behaviour = self.behaviour(name_of(&record.image), &pod, &name).unwrap_or_default();
+        // The node's own record of it, unless that was removed meanwhile.
+        let image = state.images.values().find(|image| image.id == record.image.id).cloned();
+        let image = image.unwrap_or_else(|| Arc::new(record.image.clone()));
         sandbox.containers.push(id.clone());
         let exit = record.exit.clone().map(|exit| Exit {
             at: exit.at,
@@ -64,11 +69,12 @@ impl VirtualEngine {
         Some(Container {
             id,
             sandbox: record.sandbox,
-            config: Arc::new(record.config),
+            memory_limit: memory_limit(&record.config),
+            config: Packed::new(&record.config),
             behaviour,
-            image: Arc::new(record.image),
+            image,
             created_at: record.created_at,
-            hostname: sandbox.config.hostname.as_str().into(),
+            hostname: pod.hostname.into(),
             changes: record
                 .changes
                 .into_iter()
@@ -83,7 +89,7 @@ impl VirtualEngine {
     pub(super) fn record_sandbox(&self, sandbox: &Sandbox) {
         self.record(&sandbox.id, || {
             Thing::Sandbox(Box::new(SandboxRecord {
-                config: sandbox.config.as_ref().clone(),
+                config: sandbox.config.open(),
                 ready: sandbox.ready,
                 created_at: sandbox.created_at,
                 address: sandbox.address.map(|a| a.to_string()).unwrap_or_default(),
@@ -108,7 +114,7 @@ impl VirtualEngine {
             });
             Thing::Container(Box::new(ContainerRecord {
                 sandbox: container.sandbox.clone(),
-                config: container.config.as_ref().clone(),
+                config: container.config.open(),
                 image: container.image.as_ref().clone(),
                 created_at: container.created_at,
                 state: container.state().into(),
@@ -149,7 +155,7 @@ impl VirtualEngine {
 fn sandbox(id: String, record: SandboxRecord) -> Sandbox {
     Sandbox {
         id,
-        config: Arc::new(record.config),
+        config: Packed::new(&record.config),
         runtime_handler: record.runtime_handler,
         ready: record.ready,
         created_at: record.created_at,

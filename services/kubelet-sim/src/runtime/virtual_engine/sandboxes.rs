@@ -1,7 +1,6 @@
 //! Sandboxes: made with an address, stopped with everything in them.
 
-use std::sync::Arc;
-
+use super::packed::Packed;
 use super::state::{Exit, Sandbox, host_network};
 use super::{VirtualEngine, new_id};
 use crate::cri::{self, ContainerEventType};
@@ -29,7 +28,7 @@ impl VirtualEngine {
         let id = new_id();
         let sandbox = Sandbox {
             id: id.clone(),
-            config: Arc::new(config),
+            config: Packed::new(&config),
             runtime_handler: request.runtime_handler,
             ready: true,
             created_at: self.now(),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::inside::Change;
 use super::insides::Inside;
+use super::packed::Packed;
 use crate::cri;
 use crate::runtime::addresses::Addresses;
 use crate::runtime::behaviour::Behaviour;
@@ -32,7 +33,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Sandbox {
     pub(super) id: String,
-    pub(super) config: Arc<cri::PodSandboxConfig>,
+    pub(super) config: Packed<cri::PodSandboxConfig>,
     pub(super) runtime_handler: String,
     pub(super) ready: bool,
     pub(super) created_at: i64,
@@ -47,10 +48,12 @@ pub(super) struct Sandbox {
 pub(super) struct Container {
     pub(super) id: String,
     pub(super) sandbox: String,
-    pub(super) config: Arc<cri::ContainerConfig>,
+    pub(super) config: Packed<cri::ContainerConfig>,
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) image: Arc<cri::Image>,
     pub(super) created_at: i64,
+    /// More than this ends it, in bytes. Stands in `config`, too; here for whoever asks every few seconds.
+    pub(super) memory_limit: Option<u64>,
     /// The pod's, as its processes see it.
     pub(super) hostname: Arc<str>,
     /// What others have done to its files since it started.
@@ -132,16 +135,12 @@ impl Container {
         }
     }
 
-    fn metadata(&self) -> Option<cri::ContainerMetadata> {
-        self.config.metadata.clone()
-    }
-
     fn digest(&self) -> String {
         self.image.repo_digests.first().cloned().unwrap_or_default()
     }
 
-    fn image_spec(&self) -> cri::ImageSpec {
-        let mut spec = self.config.image.clone().unwrap_or_default();
+    fn image_spec(&self, asked: Option<cri::ImageSpec>) -> cri::ImageSpec {
+        let mut spec = asked.unwrap_or_default();
         if let Some(name) = self.image.repo_tags.first() {
             spec.image.clone_from(name);
         }
@@ -150,36 +149,38 @@ impl Container {
 
     /// As `ListContainers` answers it.
     pub(super) fn summary(&self) -> cri::Container {
+        let config = self.config.open();
         cri::Container {
             id: self.id.clone(),
             pod_sandbox_id: self.sandbox.clone(),
-            metadata: self.metadata(),
-            image: Some(self.image_spec()),
+            metadata: config.metadata,
+            image: Some(self.image_spec(config.image)),
             image_ref: self.digest(),
             state: self.state().into(),
             created_at: self.created_at,
-            labels: self.config.labels.clone(),
-            annotations: self.config.annotations.clone(),
+            labels: config.labels,
+            annotations: config.annotations,
             image_id: self.image.id.clone(),
         }
     }
 
     /// As `ContainerStatus` and events answer it.
     pub(super) fn status(&self) -> cri::ContainerStatus {
+        let config = self.config.open();
         let mut status = cri::ContainerStatus {
             id: self.id.clone(),
-            metadata: self.metadata(),
             state: self.state().into(),
             created_at: self.created_at,
-            image: Some(self.image_spec()),
             image_ref: self.digest(),
             image_id: self.image.id.clone(),
-            labels: self.config.labels.clone(),
-            annotations: self.config.annotations.clone(),
-            mounts: self.config.mounts.clone(),
-            log_path: self.config.log_path.clone(),
-            user: Some(self.user()),
-            stop_signal: self.stop_signal().into(),
+            user: Some(self.user(&config)),
+            stop_signal: self.stop_signal(&config).into(),
+            metadata: config.metadata,
+            image: Some(self.image_spec(config.image)),
+            labels: config.labels,
+            annotations: config.annotations,
+            mounts: config.mounts,
+            log_path: config.log_path,
             ..Default::default()
         };
         match &self.life {
@@ -197,30 +198,30 @@ impl Container {
     }
 
     /// The pod's choice, or else the image's.
-    fn stop_signal(&self) -> cri::Signal {
-        match self.config.stop_signal() {
+    fn stop_signal(&self, config: &cri::ContainerConfig) -> cri::Signal {
+        match config.stop_signal() {
             cri::Signal::RuntimeDefault => self.behaviour.stop_signal,
             chosen => chosen,
         }
     }
 
-    fn security(&self) -> Option<&cri::LinuxContainerSecurityContext> {
-        self.config.linux.as_ref()?.security_context.as_ref()
+    pub(super) fn user_id(&self, config: &cri::ContainerConfig) -> i64 {
+        security(config).and_then(|s| s.run_as_user.as_ref()).map_or(self.behaviour.user, |user| user.value)
     }
 
-    pub(super) fn user_id(&self) -> i64 {
-        self.security().and_then(|s| s.run_as_user.as_ref()).map_or(self.behaviour.user, |user| user.value)
-    }
-
-    fn user(&self) -> cri::ContainerUser {
-        let security = self.security();
-        let uid = self.user_id();
+    fn user(&self, config: &cri::ContainerConfig) -> cri::ContainerUser {
+        let security = security(config);
+        let uid = self.user_id(config);
         let gid = security.and_then(|s| s.run_as_group.as_ref()).map_or(self.behaviour.user, |group| group.value);
         let mut supplemental_groups = security.map(|s| s.supplemental_groups.clone()).unwrap_or_default();
         supplemental_groups.insert(0, gid);
         supplemental_groups.dedup();
         cri::ContainerUser { linux: Some(cri::LinuxContainerUser { uid, gid, supplemental_groups }) }
     }
+}
+
+fn security(config: &cri::ContainerConfig) -> Option<&cri::LinuxContainerSecurityContext> {
+    config.linux.as_ref()?.security_context.as_ref()
 }
 
 impl Sandbox {
@@ -230,30 +231,31 @@ impl Sandbox {
 
     /// As `ListPodSandbox` answers it.
     pub(super) fn summary(&self) -> cri::PodSandbox {
+        let config = self.config.open();
         cri::PodSandbox {
             id: self.id.clone(),
-            metadata: self.config.metadata.clone(),
+            metadata: config.metadata,
             state: self.state().into(),
             created_at: self.created_at,
-            labels: self.config.labels.clone(),
-            annotations: self.config.annotations.clone(),
+            labels: config.labels,
+            annotations: config.annotations,
             runtime_handler: self.runtime_handler.clone(),
         }
     }
 
     /// As `PodSandboxStatus` and events answer it.
     pub(super) fn status(&self) -> cri::PodSandboxStatus {
-        let options =
-            self.config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()?.namespace_options.clone());
+        let config = self.config.open();
+        let options = config.linux.and_then(|linux| linux.security_context?.namespace_options);
         cri::PodSandboxStatus {
             id: self.id.clone(),
-            metadata: self.config.metadata.clone(),
+            metadata: config.metadata,
             state: self.state().into(),
             created_at: self.created_at,
             network: self.address.map(|ip| cri::PodSandboxNetworkStatus { ip: ip.to_string(), ..Default::default() }),
             linux: Some(cri::LinuxPodSandboxStatus { namespaces: Some(cri::Namespace { options }) }),
-            labels: self.config.labels.clone(),
-            annotations: self.config.annotations.clone(),
+            labels: config.labels,
+            annotations: config.annotations,
             runtime_handler: self.runtime_handler.clone(),
         }
     }
@@ -263,6 +265,12 @@ impl Sandbox {
 pub(super) fn host_network(config: &cri::PodSandboxConfig) -> bool {
     let options = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref()?.namespace_options.as_ref());
     options.is_some_and(|options| options.network() == cri::NamespaceMode::Node)
+}
+
+/// How much memory a container may use, in bytes.
+pub(super) fn memory_limit(config: &cri::ContainerConfig) -> Option<u64> {
+    let resources = config.linux.as_ref()?.resources.as_ref()?;
+    u64::try_from(resources.memory_limit_in_bytes).ok().filter(|limit| *limit > 0)
 }
 
 /// A time as CRI counts it.

@@ -1,5 +1,6 @@
 //! What simulated containers use, as their settings say for their age.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::VirtualEngine;
@@ -15,15 +16,31 @@ impl VirtualEngine {
         let wanted = |container: &&Container| {
             (filter.id.is_empty() || filter.id == container.id)
                 && (filter.pod_sandbox_id.is_empty() || filter.pod_sandbox_id == container.sandbox)
-                && selects(&filter.label_selector, &container.config.labels)
         };
-        state.containers.values().filter(wanted).filter_map(|container| container.stats(now)).collect()
+        let containers = state.containers.values().filter(wanted);
+        containers.filter_map(|container| container.stats(now, &filter.label_selector)).collect()
     }
 }
 
+/// What statistics say of a container's configuration.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Described {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<cri::ContainerMetadata>,
+    #[prost(btree_map = "string, string", tag = "9")]
+    labels: BTreeMap<String, String>,
+    #[prost(btree_map = "string, string", tag = "10")]
+    annotations: BTreeMap<String, String>,
+}
+
 impl Container {
-    fn stats(&self, now: i64) -> Option<cri::ContainerStats> {
+    /// `None`: it does not run, or has other labels.
+    fn stats(&self, now: i64, selector: &BTreeMap<String, String>) -> Option<cri::ContainerStats> {
         let age = Duration::from_nanos(u64::try_from(now - self.running_since()?).unwrap_or(0));
+        let Described { metadata, labels, annotations } = self.config.open_as();
+        if !selects(selector, &labels) {
+            return None;
+        }
         let behaviour = &self.behaviour;
         let value = |value: u64| Some(cri::UInt64Value { value });
         let cores = behaviour.cpu_usage.at(age).copied().unwrap_or(0);
@@ -31,12 +48,7 @@ impl Container {
             behaviour.cpu_usage.until(age).map(|(span, cores)| span.as_secs_f64() * *cores as f64).sum();
         let memory = behaviour.memory_usage.at(age).copied().unwrap_or(0);
         Some(cri::ContainerStats {
-            attributes: Some(cri::ContainerAttributes {
-                id: self.id.clone(),
-                metadata: self.config.metadata.clone(),
-                labels: self.config.labels.clone(),
-                annotations: self.config.annotations.clone(),
-            }),
+            attributes: Some(cri::ContainerAttributes { id: self.id.clone(), metadata, labels, annotations }),
             cpu: Some(cri::CpuUsage {
                 timestamp: now,
                 usage_core_nano_seconds: value(consumed as u64),
@@ -45,7 +57,7 @@ impl Container {
             memory: Some(cri::MemoryUsage {
                 timestamp: now,
                 working_set_bytes: value(memory),
-                available_bytes: self.memory_limit().and_then(|limit| value(limit.saturating_sub(memory))),
+                available_bytes: self.memory_limit.and_then(|limit| value(limit.saturating_sub(memory))),
                 usage_bytes: value(memory),
                 rss_bytes: value(memory),
                 ..Default::default()

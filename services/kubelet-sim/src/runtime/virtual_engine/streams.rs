@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::VirtualEngine;
 use super::inside::{Program, nothing_runs};
 use super::shell::Shell;
-use super::state::{Container, Life};
+use super::state::Life;
 use crate::runtime::{LogStream, Output, Result, RuntimeError, SESSION_BUFFER, Session, Terminal};
 
 impl VirtualEngine {
@@ -35,10 +35,7 @@ impl VirtualEngine {
 
     /// Joins what a container's own process reads and prints.
     pub(super) fn open_attach(&self, id: &str, terminal: Terminal) -> Result<Session> {
-        let types = |container: &mut Container, _| {
-            container.config.stdin && container.program().is_some_and(|program| program.is_interactive())
-        };
-        if self.inside(id, types)? {
+        if self.inside(id, |container, _| container.is_interactive())? {
             // The process is a shell, and this is its terminal.
             let (session, shell) = self.shell(id, terminal, Program::default())?;
             let (engine, id) = (self.me.clone(), id.to_owned());
