@@ -43,7 +43,8 @@ pub struct Memory {
     pub(super) lost: Option<LostSandbox>,
     /// Since when this kubelet counts the periods of the pod's probes.
     pub(super) probing_since: Timestamp,
-    pub(super) containers: BTreeMap<String, ContainerMemory>,
+    /// Boxed, because a tree's node has room for eleven, and most pods have one container.
+    pub(super) containers: BTreeMap<String, Box<ContainerMemory>>,
 }
 
 /// A sandbox that has to be replaced.
@@ -238,13 +239,13 @@ impl Memory {
     /// What is known of a container.
     pub(super) fn container(&self, name: &str) -> &ContainerMemory {
         static NOTHING: std::sync::LazyLock<ContainerMemory> = std::sync::LazyLock::new(ContainerMemory::default);
-        self.containers.get(name).unwrap_or(&NOTHING)
+        self.containers.get(name).map_or(&*NOTHING, Box::as_ref)
     }
 
     pub(super) fn container_mut(&mut self, name: &str) -> &mut ContainerMemory {
         // Most look-ups are hits; the name is copied only once.
         if !self.containers.contains_key(name) {
-            self.containers.insert(name.to_owned(), ContainerMemory::default());
+            self.containers.insert(name.to_owned(), Box::default());
         }
         self.containers.get_mut(name).expect("inserted above if it was missing")
     }

@@ -104,6 +104,9 @@ impl Observed {
     /// Takes in the state of one sandbox, as it was told or, at `listed_at`, asked for.
     pub fn take(&mut self, sandbox: cri::PodSandboxStatus, containers: Vec<cri::ContainerStatus>, listed_at: i64) {
         self.forget(&sandbox.id);
+        // No room to spare: most pods have one of each, and there are thousands.
+        self.containers.reserve_exact(containers.len());
+        self.sandboxes.reserve_exact(1);
         self.containers.extend(containers.into_iter().map(|status| Container::read(&sandbox.id, status)));
         self.sandboxes.push(Sandbox::read(sandbox, listed_at));
         self.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.attempt, sandbox.created_at)));

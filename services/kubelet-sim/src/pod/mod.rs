@@ -175,7 +175,8 @@ impl NodeContext {
     async fn admit(&self, pod: &Pod) -> Result<(), Rejection> {
         match self.admit_to_known(pod) {
             Err(rejection) if rejection.reason == NODE_AFFINITY => {
-                self.read_node().await;
+                // Boxed, because it is rare, and every worker has room for what it may wait for.
+                Box::pin(self.read_node()).await;
                 self.admit_to_known(pod)
             }
             decided => decided,

@@ -14,12 +14,12 @@ use std::time::Duration;
 use api::core::v1::Pod;
 use controller::EventType::Warning;
 use futures::StreamExt;
+use futures::channel::mpsc;
 use futures::future::{AbortHandle, BoxFuture};
 use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use telemetry::Cause;
 use telemetry::span::{pod_worker, work_begins};
-use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 
@@ -31,7 +31,7 @@ use super::{NodeContext, paced, volumes};
 use crate::cri;
 use crate::lifecycle::{Action, Eviction, Memory, Observed, Work, trouble};
 
-/// What a worker is told. Small, because each inbox has room for some of them set aside.
+/// What a worker is told.
 #[derive(Debug)]
 pub(super) enum Message {
     /// The apiserver has this version.
@@ -57,6 +57,10 @@ enum End {
     Status(Arc<Pod>, Result<Arc<Pod>, api::Error>),
     Fetched(Result<Arc<Pod>, api::Error>),
 }
+
+/// Where a worker is told. Unlike tokio's channels, those of `futures` have no memory set aside for messages, and of all workers hardly any
+/// has one.
+pub(super) type Inbox = mpsc::UnboundedSender<Message>;
 
 /// A pod's worker.
 pub(super) struct Worker {
@@ -133,8 +137,8 @@ impl Worker {
         self
     }
 
-    /// Works until nothing of the pod is left.
-    pub(super) async fn run(mut self) {
+    /// Works until nothing of the pod is left. Boxed, because a future has its arguments twice: as they came, and in use.
+    pub(super) async fn run(mut self: Box<Self>) {
         if self.memory.volumes_mounted && self.memory.termination.is_none() {
             volumes::adopt(&self.context, &self.pod);
         }
@@ -146,7 +150,7 @@ impl Worker {
             }
             let (wake, write) = (self.until_wake(), self.until_write());
             tokio::select! {
-                message = self.inbox.recv() => match message {
+                message = self.inbox.next() => match message {
                     Some(message) => self.take(message),
                     // The node is being stopped; the runtime keeps what runs.
                     None => break,

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::core::v1::{Container, Pod};
+use futures::channel::mpsc::unbounded;
 use futures::{FutureExt, StreamExt};
 use service_kit::{Backoff, Shutdown};
 use telemetry::Cause;
@@ -18,7 +19,7 @@ use tracing::{error, warn};
 
 use super::NodeContext;
 use super::listing::{Listed, list};
-use super::worker::{Message, Worker};
+use super::worker::{Inbox, Message, Worker};
 use crate::cri;
 use crate::lifecycle::{Eviction, Observed};
 use crate::runtime::{Events, RuntimeError};
@@ -42,7 +43,7 @@ pub enum PodChange {
 pub struct Workers {
     context: Arc<NodeContext>,
     changes: mpsc::UnboundedReceiver<PodChange>,
-    inboxes: HashMap<String, mpsc::UnboundedSender<Message>>,
+    inboxes: HashMap<String, Inbox>,
     tasks: JoinSet<String>,
     /// Pods of the runtime that no version has come for yet.
     unclaimed: HashMap<String, Listed>,
@@ -97,7 +98,7 @@ impl Workers {
         let mut listed = list(&self.context).await?;
         for (uid, inbox) in &self.inboxes {
             let observed = listed.remove(uid).map(|listed| listed.observed).unwrap_or_default();
-            let _ = inbox.send(Message::Listed(Box::new(observed)));
+            let _ = inbox.unbounded_send(Message::Listed(Box::new(observed)));
         }
         self.unclaimed = listed;
         self.adopt_orphans();
@@ -123,7 +124,7 @@ impl Workers {
     fn tell_change(&mut self, change: PodChange) {
         match change {
             PodChange::Version(pod, cause) => match self.inboxes.get(&pod.metadata.uid) {
-                Some(inbox) => drop(inbox.send(Message::Version(Box::new((pod, cause))))),
+                Some(inbox) => drop(inbox.unbounded_send(Message::Version(Box::new((pod, cause))))),
                 None => {
                     let observed = self.unclaimed.remove(&pod.metadata.uid).map(|listed| listed.observed);
                     self.start(pod, observed.unwrap_or_default(), &cause, false);
@@ -131,12 +132,12 @@ impl Workers {
             },
             PodChange::Gone(pod, cause) => {
                 if let Some(inbox) = self.inboxes.get(&pod.metadata.uid) {
-                    let _ = inbox.send(Message::Gone(Box::new(cause)));
+                    let _ = inbox.unbounded_send(Message::Gone(Box::new(cause)));
                 }
             }
             PodChange::Evict(uid, eviction) => {
                 if let Some(inbox) = self.inboxes.get(&uid) {
-                    let _ = inbox.send(Message::Evict(eviction));
+                    let _ = inbox.unbounded_send(Message::Evict(eviction));
                 }
             }
             PodChange::Known(pods) => {
@@ -160,7 +161,7 @@ impl Workers {
         let Some(metadata) = sandbox.metadata.clone() else { return };
         self.context.volumes.complete(&metadata.uid, &mut event.containers_statuses);
         if let Some(inbox) = self.inboxes.get(&metadata.uid) {
-            let _ = inbox.send(Message::Runtime(Box::new(event)));
+            let _ = inbox.unbounded_send(Message::Runtime(Box::new(event)));
             return;
         }
         // A call that was given up took effect after all, or the pod has not been told of yet.
@@ -194,7 +195,7 @@ impl Workers {
     }
 
     fn start(&mut self, pod: Arc<Pod>, observed: Observed, cause: &Cause, orphan: bool) {
-        let (inbox, messages) = mpsc::unbounded_channel();
+        let (inbox, messages) = unbounded();
         let uid = pod.metadata.uid.clone();
         let mut worker = Worker::new(Arc::clone(&self.context), messages, pod, observed);
         if orphan {
@@ -203,8 +204,7 @@ impl Workers {
         worker.begin(cause);
         self.inboxes.insert(uid.clone(), inbox);
         self.context.running_pods.inc();
-        // Not in a block of its own, which would have room for the worker twice.
-        self.tasks.spawn(worker.run().map(move |()| uid));
+        self.tasks.spawn(Box::new(worker).run().map(move |()| uid));
     }
 
     fn ended(&mut self, ended: Result<String, JoinError>) {

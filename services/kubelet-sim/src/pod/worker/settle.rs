@@ -1,5 +1,6 @@
 //! Settling: stepping the state machine until it asks for nothing more, and beginning what it asks for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::core::v1::PodStatus;
@@ -43,6 +44,15 @@ impl Worker {
         if self.aborts.is_empty() && self.reporting.is_idle() {
             self.journey.nothing_to_do();
             self.journey.end(self.has_arrived());
+            self.rest();
+        }
+    }
+
+    /// Gives back what was needed on the way: an empty tree keeps its last node, and thousands of pods are at rest at any time.
+    fn rest(&mut self) {
+        self.aborts = BTreeMap::new();
+        if self.memory.busy.is_empty() {
+            self.memory.busy = BTreeSet::new();
         }
     }
 
