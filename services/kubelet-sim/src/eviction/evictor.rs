@@ -139,7 +139,9 @@ impl Evictor {
     fn over_limits(&mut self, usages: &Usages) -> bool {
         let mut any = false;
         for Candidate { pod, usage } in self.candidates(usages) {
-            let Some(message) = usage.and_then(|usage| exceeded(&pod, &usage)) else { continue };
+            // Most pods have written nothing, and reading limits takes longer than seeing that.
+            let writes = usage.filter(|usage| usage.disk() > 0);
+            let Some(message) = writes.and_then(|usage| exceeded(&pod, &usage)) else { continue };
             if !is_critical(&pod) {
                 self.evict(&pod, message, AT_ONCE, false);
                 any = true;
