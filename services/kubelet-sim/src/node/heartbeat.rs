@@ -107,13 +107,15 @@ impl Heartbeat {
         let every = Duration::from_secs(u64::try_from(self.lease_seconds).unwrap_or(40)) / 4;
         let mut held: Option<Lease> = None;
         let mut backoff = Backoff::new(Duration::from_millis(200), every).with_jitter(0.2);
+        // The nodes of a process begin together, and come one by one from then on.
+        let mut wait = every.mul_f64(rand::random());
         loop {
             let delay = match self.renew_once(held.take()).await {
                 Ok(lease) => {
                     held = Some(lease);
                     backoff.reset();
-                    // A little early, so that the nodes of a process do not all come at once.
-                    every.mul_f64(1.0 - 0.2 * rand::random::<f64>())
+                    // Kubernetes' number.
+                    std::mem::replace(&mut wait, every).mul_f64(1.0 + 0.04 * rand::random::<f64>())
                 }
                 Err(error) => {
                     let delay = backoff.next_delay();
