@@ -25,6 +25,16 @@ impl Leftovers {
         .await;
     }
 
+    /// The network interfaces of this engine, by name.
+    pub(crate) fn interfaces(&self) -> Vec<String> {
+        let root = self.root.display().to_string();
+        let ours = |link: &fs::DirEntry| {
+            fs::read_to_string(link.path().join("ifalias")).is_ok_and(|alias| alias.contains(&root))
+        };
+        let links = fs::read_dir("/sys/class/net").unwrap().flatten().filter(ours);
+        links.map(|link| link.file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// The sandbox processes of this engine.
     pub(crate) fn sandbox_processes(&self) -> Vec<i32> {
         let root = self.root.display().to_string();

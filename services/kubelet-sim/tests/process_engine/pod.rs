@@ -88,6 +88,7 @@ impl Node {
     /// Ends the node, and sees that nothing is left.
     pub(crate) async fn end(self) {
         self.engine.shutdown().await;
+        assert_eq!(self.leftovers().interfaces(), Vec::<String>::new());
         self.leftovers().none().await;
     }
 

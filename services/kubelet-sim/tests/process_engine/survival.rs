@@ -1,12 +1,13 @@
 //! Kubelets and sandbox processes that die, and what becomes of the pods.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::eventually;
-use traceplane_kubelet_sim::cri::{ContainerState, PodSandboxState};
+use traceplane_kubelet_sim::cri::{self, ContainerState, PodSandboxState};
 use traceplane_kubelet_sim::runtime::RuntimeService;
 
 use crate::pod::{Node, PATIENCE, script};
@@ -92,4 +93,24 @@ async fn an_orderly_end_of_the_kubelet_ends_its_pods() {
     it.restart(Duration::from_secs(60)).await;
     assert_eq!(it.status(&id).await.exit_code, 137);
     it.end().await;
+}
+
+/// A kubelet may be told to end in the middle of anything.
+#[tokio::test]
+async fn what_is_begun_while_the_kubelet_ends_is_not_left() {
+    for pause in [0, 5, 20, 50, 100, 200] {
+        let Some(it) = Node::new().await else { return };
+        let (engine, config) = (Arc::clone(&it.engine), Some(it.pod.clone()));
+        let pods = tokio::spawn(async move {
+            let request = cri::RunPodSandboxRequest { config, runtime_handler: String::new() };
+            // Until the engine refuses.
+            while let Ok(id) = engine.run_pod_sandbox(request.clone()).await {
+                assert!(!id.is_empty());
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        it.engine.shutdown().await;
+        pods.await.unwrap();
+        it.end().await;
+    }
 }

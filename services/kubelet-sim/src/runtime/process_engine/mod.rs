@@ -51,7 +51,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use service_kit::Clock;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::catalogue::Catalogue;
 use super::{Result, RuntimeError};
@@ -99,6 +101,8 @@ pub struct ProcessEngine {
     subscribers: Mutex<Vec<mpsc::Sender<cri::ContainerEventResponse>>>,
     /// Ends the connections to all sandbox processes.
     lifelines: CancellationToken,
+    /// The calls that make something. Closed: the engine ends, and none begins any more.
+    making: TaskTracker,
     /// The time of the last event or answer.
     last_stamp: AtomicI64,
 }
@@ -151,6 +155,7 @@ impl ProcessEngine {
             state: Mutex::default(),
             subscribers: Mutex::default(),
             lifelines: CancellationToken::new(),
+            making: TaskTracker::new(),
             last_stamp: AtomicI64::new(0),
         });
         engine.adopt().await?;
@@ -162,8 +167,12 @@ impl ProcessEngine {
         service::RUNTIME_NAME
     }
 
-    /// The kubelet ends in good order: so does all that runs.
+    /// The kubelet ends in good order: so does all that runs, and what is being made just now.
     pub async fn shutdown(&self) {
+        self.making.close();
+        if timeout(sandboxes::PATIENCE, self.making.wait()).await.is_err() {
+            tracing::warn!("something is still being made for a pod, and may be left");
+        }
         let sandboxes: Vec<String> = self.state.lock().sandboxes.keys().cloned().collect();
         let stops = sandboxes.iter().map(|id| self.stop_sandbox(id));
         for error in futures::future::join_all(stops).await.into_iter().filter_map(std::result::Result::err) {
@@ -198,6 +207,27 @@ impl ProcessEngine {
         let Some(me) = self.me.upgrade() else { return Err(RuntimeError::unknown("the engine is ending")) };
         let running = tokio::spawn(call(me));
         running.await.unwrap_or_else(|why| Err(RuntimeError::unknown(format!("the engine failed: {why}"))))
+    }
+
+    /// The same for a call that makes something that is there until it is taken away.
+    async fn make<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        // Held before looking: the end waits for this call, or this call sees the end.
+        let held = self.making.token();
+        if self.making.is_closed() {
+            return Err(RuntimeError::unknown("the engine is ending"));
+        }
+        self.whole(|engine| {
+            let made = call(engine);
+            async move {
+                let _held = held;
+                made.await
+            }
+        })
+        .await
     }
 
     /// Wall time as CRI counts it.

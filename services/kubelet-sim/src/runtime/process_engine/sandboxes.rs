@@ -25,7 +25,7 @@ use crate::cri::{self, ContainerEventType};
 use crate::runtime::{Result, RuntimeError};
 
 /// How long a sandbox process may take to serve, and to end when it is told to.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What Kubernetes writes before a pod's own addresses.
 const HOSTS: &str = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\

@@ -1,7 +1,6 @@
 //! The engine as CRI: one line per call, as far as it goes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,13 +47,15 @@ impl RuntimeService for ProcessEngine {
 
     async fn update_runtime_config(&self, request: cri::UpdateRuntimeConfigRequest) -> Result<()> {
         let cidr = request.runtime_config.and_then(|config| config.network_config).map(|network| network.pod_cidr);
-        let network = Arc::clone(&self.network);
-        let set = tokio::task::spawn_blocking(move || network.set_range(&cidr.unwrap_or_default())).await;
-        set.unwrap_or_else(|why| Err(RuntimeError::unknown(why.to_string())))
+        self.make(|engine| async move {
+            let set = tokio::task::spawn_blocking(move || engine.network.set_range(&cidr.unwrap_or_default())).await;
+            set.unwrap_or_else(|why| Err(RuntimeError::unknown(why.to_string())))
+        })
+        .await
     }
 
     async fn run_pod_sandbox(&self, request: cri::RunPodSandboxRequest) -> Result<String> {
-        self.whole(|engine| engine.make_sandbox(request)).await
+        self.make(|engine| engine.make_sandbox(request)).await
     }
 
     async fn stop_pod_sandbox(&self, id: &str) -> Result<()> {
@@ -89,12 +90,12 @@ impl RuntimeService for ProcessEngine {
     }
 
     async fn create_container(&self, request: cri::CreateContainerRequest) -> Result<String> {
-        self.whole(|engine| engine.make_container(request)).await
+        self.make(|engine| engine.make_container(request)).await
     }
 
     async fn start_container(&self, id: &str) -> Result<()> {
         let id = id.to_owned();
-        self.whole(|engine| engine.run_container(id)).await
+        self.make(|engine| engine.run_container(id)).await
     }
 
     async fn stop_container(&self, id: &str, timeout: i64) -> Result<()> {
