@@ -10,6 +10,7 @@ mod failures;
 mod faults;
 mod journeys;
 mod kubelet_killed;
+mod neighbours;
 mod node_pressure;
 mod nodes;
 mod page;

@@ -3,7 +3,7 @@
 //! It can be killed, frozen and started again on the same ports and data. It knows nothing of what is stored in it.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,12 +28,13 @@ pub struct EtcdProcess {
     directory: tempfile::TempDir,
 }
 
-#[derive(Clone, Copy)]
+/// Ports that nobody else is given, whether etcd runs just now or not: they are bound, though nobody listens, as long as this lives.
 struct Ports {
     client: u16,
     peer: u16,
     /// Serves /health without TLS, whatever the client port speaks.
     health: u16,
+    _bound: [TcpSocket; 3],
 }
 
 impl EtcdProcess {
@@ -58,18 +59,12 @@ impl EtcdProcess {
     async fn start_speaking(scheme: &'static str, args: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        // Free ports can be taken by someone else before etcd has them; then others are tried.
-        let mut attempt = 1;
-        loop {
-            let ports = Ports::free().expect("the machine has free ports");
-            let mut process = launch(ports, scheme, &args, directory.path());
-            match healthy(ports, &mut process).await {
-                Ok(()) => return Self { process, ports, scheme, args, directory },
-                Err(_) if attempt < 3 => attempt += 1,
-                Err(reason) => panic!("etcd {reason}\n{}", log(directory.path())),
-            }
-            let _ = process.kill().await;
+        let ports = Ports::reserve().expect("the machine has free ports");
+        let mut process = launch(&ports, scheme, &args, directory.path());
+        if let Err(reason) = healthy(&ports, &mut process).await {
+            panic!("etcd {reason}\n{}", log(directory.path()));
         }
+        Self { process, ports, scheme, args, directory }
     }
 
     /// The client URL.
@@ -89,8 +84,8 @@ impl EtcdProcess {
     /// If it does not become healthy.
     pub async fn restart(&mut self) {
         self.kill().await;
-        self.process = launch(self.ports, self.scheme, &self.args, self.directory.path());
-        if let Err(reason) = healthy(self.ports, &mut self.process).await {
+        self.process = launch(&self.ports, self.scheme, &self.args, self.directory.path());
+        if let Err(reason) = healthy(&self.ports, &mut self.process).await {
             panic!("etcd {reason}\n{}", log(self.directory.path()));
         }
     }
@@ -136,16 +131,20 @@ impl EtcdProcess {
 }
 
 impl Ports {
-    /// Three ports that nobody listens on. All are held until all are known, so they differ.
-    fn free() -> io::Result<Self> {
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (client, peer, health) = (bind()?, bind()?, bind()?);
-        let port = |listener: TcpListener| listener.local_addr().map(|address| address.port());
-        Ok(Self { client: port(client)?, peer: port(peer)?, health: port(health)? })
+    fn reserve() -> io::Result<Self> {
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            // Lets etcd, which says the same, listen where this socket does not. No port is chosen twice for that.
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+            Ok::<_, io::Error>((socket.local_addr()?.port(), socket))
+        };
+        let ((client, first), (peer, second), (health, third)) = (bind()?, bind()?, bind()?);
+        Ok(Self { client, peer, health, _bound: [first, second, third] })
     }
 }
 
-fn launch(ports: Ports, scheme: &str, args: &[String], directory: &Path) -> Child {
+fn launch(ports: &Ports, scheme: &str, args: &[String], directory: &Path) -> Child {
     let client = format!("{scheme}://127.0.0.1:{}", ports.client);
     let peer = format!("http://127.0.0.1:{}", ports.peer);
     let log =
@@ -170,7 +169,7 @@ fn launch(ports: Ports, scheme: &str, args: &[String], directory: &Path) -> Chil
 }
 
 /// Waits until etcd says that it has a leader. `Err` says what happened instead.
-async fn healthy(ports: Ports, process: &mut Child) -> Result<(), String> {
+async fn healthy(ports: &Ports, process: &mut Child) -> Result<(), String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Ok(Some(status)) = process.try_wait() {
@@ -204,4 +203,30 @@ fn log(directory: &Path) -> String {
     let log = std::fs::read_to_string(log_path(directory)).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn reserved_ports_are_given_to_nobody_else_and_can_be_listened_on_again_and_again() {
+        let reserved: Vec<Ports> = (0..100).map(|_| Ports::reserve().unwrap()).collect();
+        let ports: BTreeSet<u16> = reserved.iter().flat_map(|it| [it.client, it.peer, it.health]).collect();
+        assert_eq!(ports.len(), 300);
+        let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        for port in &ports {
+            drop(listen(*port));
+        }
+        // Neither a connection nor a listener that takes any port gets one of these.
+        let listener = listen(reserved[0].client);
+        let connections: Vec<TcpStream> =
+            (0..100).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
+        let of_connections = connections.iter().map(|connection| connection.local_addr().unwrap().port());
+        let listeners: Vec<TcpListener> = (0..100).map(|_| listen(0)).collect();
+        let of_listeners = listeners.iter().map(|listener| listener.local_addr().unwrap().port());
+        assert_eq!(of_connections.chain(of_listeners).find(|port| ports.contains(port)), None);
+    }
 }

@@ -1,11 +1,14 @@
 //! The containers of docker-compose.yml, by whichever compose is installed: `docker compose` or docker-compose 1.29.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tokio::net::TcpSocket;
 
 use crate::shell::{quiet, root, show};
 
@@ -20,13 +23,15 @@ pub(crate) struct Compose {
     overrides: Vec<(&'static str, String)>,
     /// Whether compose may build the images, or even ask a registry for them.
     may_build: bool,
+    /// Keeps its ports from being given to somebody else.
+    _reserved: Arc<[TcpSocket]>,
 }
 
 impl Compose {
     /// The user's own project, with whatever the user's environment says.
     pub(crate) fn find() -> Result<Compose> {
         let program = program().context("there is neither `docker compose` nor docker-compose; install one of them")?;
-        Ok(Compose { program, overrides: Vec::new(), may_build: true })
+        Ok(Compose { program, overrides: Vec::new(), may_build: true, _reserved: Arc::default() })
     }
 
     /// A project for the test, with images that were built here, beside whatever the user runs; nothing if there is no compose.
@@ -40,8 +45,12 @@ impl Compose {
             ("KUBECONFIG_FOLDER", folder.display().to_string()),
         ];
         let names = ["APISERVER_PORT", "ETCD_PORT", "OTLP_PORT", "JAEGER_PORT"];
-        overrides.extend(names.into_iter().zip(free_ports()?).map(|(name, port)| (name, port.to_string())));
-        Ok(Some(Compose { program, overrides, may_build: false }))
+        let reserved =
+            names.iter().map(|_| reserve_port()).collect::<io::Result<Arc<_>>>().context("no port is free")?;
+        for (name, socket) in names.into_iter().zip(reserved.iter()) {
+            overrides.push((name, socket.local_addr()?.port().to_string()));
+        }
+        Ok(Some(Compose { program, overrides, may_build: false, _reserved: reserved }))
     }
 
     /// The project's name, by which Docker labels all that belongs to it.
@@ -123,15 +132,12 @@ impl Compose {
     }
 }
 
-/// Ports that nobody listens on. All are held until all are known, so they differ.
-fn free_ports() -> Result<[u16; 4]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free");
-    let held = [bind()?, bind()?, bind()?, bind()?];
-    let mut ports = [0; 4];
-    for (port, listener) in ports.iter_mut().zip(&held) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
+/// A port that nobody else is given as long as the socket is bound. Docker can listen there, for it shares addresses as this socket does.
+fn reserve_port() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    Ok(socket)
 }
 
 /// Judges a line of `docker inspect`: name, state, exit code, and health where it is checked.

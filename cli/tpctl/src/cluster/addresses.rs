@@ -2,8 +2,7 @@
 //!
 //! Addresses that are only described can be the same in all clusters, and are the controller-manager's default. Pods that really run are on
 //! the machine's network, beside those of other clusters and everything else there: their cluster gets a range that the machine has no
-//! route into. Two clusters that begin at the same moment look in different places; should they meet all the same, the kubelet of the
-//! second one says so.
+//! route into, and no other cluster has. Should it meet another's all the same, its kubelet says so.
 
 use anyhow::{Result, bail};
 use api::cidr::Cidr;
@@ -17,34 +16,37 @@ const NODE_BITS: u32 = 24;
 /// The least size of a cluster's: 256 nodes.
 const CLUSTER_BITS: u32 = 16;
 
-/// A range for a cluster of so many nodes that nothing on this machine uses.
+/// A range for a cluster of so many nodes that nothing on this machine uses, and that is none of those in `taken`.
 ///
 /// # Errors
 /// The machine uses all of them.
-pub(crate) fn unused(state: &std::path::Path, nodes: usize) -> Result<Cidr> {
-    let routes = routes(&fs::read_to_string("/proc/net/route").unwrap_or_default());
+pub(crate) fn unused(state: &std::path::Path, nodes: usize, taken: Vec<Cidr>) -> Result<Cidr> {
+    let mut used = routes(&fs::read_to_string("/proc/net/route").unwrap_or_default());
+    used.extend(taken);
     // Different clusters begin their search in different places.
     let begin = state
         .as_os_str()
         .as_encoded_bytes()
         .iter()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    match choose(&routes, nodes, begin) {
+    match choose(&used, nodes, begin) {
         Some(range) => Ok(range),
         None => {
-            bail!("this machine has routes into every part of {WHERE}, so that pods could not have addresses there")
+            bail!(
+                "every part of {WHERE} is used on this machine (see `ip route`), so that pods could not have addresses there"
+            )
         }
     }
 }
 
-fn choose(routes: &[Cidr], nodes: usize, begin: u32) -> Option<Cidr> {
+fn choose(used: &[Cidr], nodes: usize, begin: u32) -> Option<Cidr> {
     let all: Cidr = WHERE.parse().ok()?;
     // Twice as many as there are now, so that kubelets can be added.
     let wanted = u32::try_from(nodes * 2).unwrap_or(u32::MAX).checked_next_power_of_two()?.trailing_zeros();
     let bits = CLUSTER_BITS.min(NODE_BITS.checked_sub(wanted)?);
     let count = all.blocks(bits);
     let mut candidates = (0..count).filter_map(|step| all.block(bits, begin.wrapping_add(step) % count));
-    candidates.find(|candidate| !routes.iter().any(|route| route.overlaps(*candidate)))
+    candidates.find(|candidate| !used.iter().any(|range| range.overlaps(*candidate)))
 }
 
 /// The destinations of the kernel's routes, without the one for everything else.

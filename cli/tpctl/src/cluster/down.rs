@@ -1,8 +1,9 @@
 //! `tpctl down`: stops the processes, those that need others first.
 //!
 //! A kubelet takes its pods along. What one has left that was killed (processes, mounts, a bridge) is put away by another run of its program:
-//! only that knows how.
+//! only that knows how. Nobody else can tell how a process ended that is not its child, so each kubelet is run once more.
 
+use super::neighbours::Neighbours;
 use super::plan;
 use super::process;
 use super::record::ClusterRecord;
@@ -56,6 +57,8 @@ pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
     cluster.write(state)?;
     if args.purge {
         std::fs::remove_dir_all(state).with_context(|| format!("cannot delete {}", state.display()))?;
+        // Its link leads nowhere now, and goes. If not here, then where somebody looks next.
+        let _ = Neighbours::of(state);
     }
     progress.done(match args.purge {
         true => "The cluster is stopped and its state deleted.",

@@ -6,6 +6,7 @@
 mod addresses;
 mod binaries;
 mod down;
+mod neighbours;
 mod plan;
 mod ports;
 mod process;

@@ -1,8 +1,15 @@
 //! Where each part listens: the default ports, shifted for a second cluster, or whatever is free.
+//!
+//! Ports are chosen once, and each part listens on its own much later, and again after every restart. So a free port is one that nobody
+//! listens on, that no other cluster has ([`neighbours`](super::neighbours)), that no cluster has by default, and that the kernel does not give to outgoing
+//! connections, which come and go at any time.
 
 use anyhow::{Result, bail};
+use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 
 /// A port for every listener of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +28,10 @@ pub(crate) struct Ports {
     pub(crate) kubelets: Vec<u16>,
 }
 
-/// Where free ports are looked for, and how often.
-const FREE: std::ops::Range<u16> = 10_000..30_000;
-const ATTEMPTS: usize = 2_000;
+/// Where free ports are looked for: above those that programs have by convention, below those of outgoing connections by default.
+const FREE: RangeInclusive<u16> = 10_000..=29_999;
+/// What the kernel gives to outgoing connections.
+const OUTGOING: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// How ports are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +57,25 @@ impl std::str::FromStr for PortChoice {
 }
 
 impl Ports {
-    /// Chooses ports and checks that they are free.
-    pub(crate) fn choose(choice: PortChoice, kubelets: usize) -> Result<Ports> {
+    /// Chooses ports and checks that they are free. Those in `taken` are, even if nobody listens on them just now.
+    pub(crate) fn choose(choice: PortChoice, kubelets: usize, taken: &BTreeSet<u16>) -> Result<Ports> {
         match choice {
             PortChoice::Offset(offset) => {
                 let ports = Ports::with_offset(offset, kubelets)?;
                 ports.check()?;
                 Ok(ports)
             }
-            PortChoice::Free => Ports::free(kubelets),
+            PortChoice::Free => {
+                let outgoing = outgoing(&std::fs::read_to_string(OUTGOING).unwrap_or_default());
+                let defaults = Ports::with_offset(0, kubelets)?.all().collect();
+                Ports::free(kubelets, &(taken | &defaults), outgoing)
+            }
         }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u16> {
+        self.named().map(|(_, port)| port)
     }
 
     fn with_offset(offset: u16, kubelets: usize) -> Result<Ports> {
@@ -89,18 +106,19 @@ impl Ports {
         })
     }
 
-    fn free(kubelets: usize) -> Result<Ports> {
-        // Below the range from which the kernel takes ports for outgoing connections: those come and go at any time.
-        let mut held = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let port = rand::random_range(FREE);
-            held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
-            if held.len() == 9 + kubelets {
-                break;
-            }
-        }
-        if held.len() < 9 + kubelets {
-            bail!("no {} free ports were found between {} and {}", 9 + kubelets, FREE.start, FREE.end);
+    fn free(kubelets: usize, taken: &BTreeSet<u16>, outgoing: Option<RangeInclusive<u16>>) -> Result<Ports> {
+        let is_outgoing = |port: &u16| outgoing.as_ref().is_some_and(|range| range.contains(port));
+        let (mut last, mut first): (Vec<u16>, Vec<u16>) =
+            FREE.filter(|port| !taken.contains(port)).partition(is_outgoing);
+        first.shuffle(&mut rand::rng());
+        last.shuffle(&mut rand::rng());
+        let count = 9 + kubelets;
+        // A kernel that gives all of them to connections leaves no better choice.
+        let candidates = first.into_iter().chain(last);
+        let held: Vec<TcpListener> =
+            candidates.filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()).take(count).collect();
+        if held.len() < count {
+            bail!("there are no {count} free ports between {} and {}", FREE.start(), FREE.end());
         }
         // All were held at once, so no two are the same.
         let ports = held.iter().map(|l| Ok(l.local_addr()?.port())).collect::<std::io::Result<Vec<_>>>()?;
@@ -118,7 +136,7 @@ impl Ports {
         })
     }
 
-    fn check(&self) -> Result<()> {
+    fn named(&self) -> impl Iterator<Item = (&'static str, u16)> {
         let named = [
             ("etcd", self.etcd_client),
             ("etcd's peers", self.etcd_peer),
@@ -130,8 +148,11 @@ impl Ports {
             ("the console (queries over gRPC)", self.query_grpc),
             ("the console (queries over HTTP)", self.query_http),
         ];
-        let all = named.into_iter().chain(self.kubelets.iter().map(|port| ("a kubelet", *port)));
-        for (who, port) in all {
+        named.into_iter().chain(self.kubelets.iter().map(|port| ("a kubelet", *port)))
+    }
+
+    fn check(&self) -> Result<()> {
+        for (who, port) in self.named() {
             if let Err(e) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                 bail!(
                     "port {port}, which {who} needs, cannot be used ({e}); stop what uses it (`ss -ltnp 'sport = :{port}'` tells), \
@@ -143,34 +164,51 @@ impl Ports {
     }
 }
 
+/// The first and the last port that the kernel takes for outgoing connections, as it says it.
+fn outgoing(text: &str) -> Option<RangeInclusive<u16>> {
+    let mut bounds = text.split_whitespace().map(str::parse);
+    Some(bounds.next()?.ok()?..=bounds.next()?.ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn free(taken: &[u16], outgoing: Option<RangeInclusive<u16>>) -> Ports {
+        Ports::free(3, &taken.iter().copied().collect(), outgoing).unwrap()
+    }
+
     #[test]
     fn no_two_parts_share_a_port() {
-        for ports in [Ports::with_offset(0, 12).unwrap(), Ports::free(3).unwrap()] {
-            let text = serde_json::to_value(&ports).unwrap();
-            let mut all: Vec<u64> = text
-                .as_object()
-                .unwrap()
-                .values()
-                .flat_map(|v| match v.as_array() {
-                    Some(list) => list.iter().filter_map(serde_json::Value::as_u64).collect(),
-                    None => v.as_u64().into_iter().collect::<Vec<_>>(),
-                })
-                .collect();
-            let count = all.len();
-            all.sort_unstable();
-            all.dedup();
-            assert_eq!(all.len(), count, "{ports:?}");
+        for ports in [Ports::with_offset(0, 12).unwrap(), free(&[], None)] {
+            let all: Vec<u16> = ports.all().collect();
+            assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{ports:?}");
         }
+    }
+
+    #[test]
+    fn free_ports_are_neither_anothers_nor_those_of_connections() {
+        let taken: Vec<u16> = (10_000..20_000).collect();
+        let ports = free(&taken, Some(20_100..=60_999));
+        assert!(ports.all().all(|port| (20_000..20_100).contains(&port)), "{ports:?}");
+        // There is no other choice than theirs.
+        let ports = free(&taken, Some(1_024..=65_535));
+        assert!(ports.all().all(|port| (20_000..30_000).contains(&port)), "{ports:?}");
+        let all = FREE.collect();
+        let message = Ports::free(3, &all, None).unwrap_err().to_string();
+        assert_eq!(message, "there are no 12 free ports between 10000 and 29999");
+    }
+
+    #[test]
+    fn the_kernels_range_is_read() {
+        assert_eq!(outgoing("32768\t60999\n"), Some(32_768..=60_999));
+        assert_eq!(outgoing(""), None);
     }
 
     #[test]
     fn a_taken_port_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut ports = Ports::free(1).unwrap();
+        let mut ports = free(&[], None);
         ports.apiserver = taken.local_addr().unwrap().port();
         let message = ports.check().unwrap_err().to_string();
         assert!(message.contains(&format!("port {}, which the apiserver needs", ports.apiserver)), "{message}");

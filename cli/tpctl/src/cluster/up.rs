@@ -4,6 +4,7 @@
 //! started is stopped again.
 
 use super::addresses;
+use super::neighbours::Neighbours;
 use super::plan::{Launch, Ready, processes};
 use super::ports::{PortChoice, Ports};
 use super::process::{self, Started};
@@ -56,16 +57,38 @@ const STOP_GRACE: Duration = Duration::from_secs(8);
 pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
     let begin = Instant::now();
     let state = absolute(&global.state_dir)?;
-    let (mut cluster, is_new) = match ClusterRecord::read(&state)? {
-        Some(cluster) => (cluster, false),
-        None => (new_cluster(&state, args)?, true),
-    };
     fs::create_dir_all(state.join("logs")).with_context(|| format!("cannot make the folder {}", state.display()))?;
-    let pki = Pki::open(&state)?;
+    let (mut cluster, is_new) = open(&state, args)?;
+    let outcome = start(global, args, &state, &mut cluster, begin).await;
+    if outcome.is_err() && is_new {
+        let _ = fs::remove_file(state.join("cluster.json"));
+    }
+    outcome
+}
+
+/// The cluster of the state folder, or a new one. What it has is its own from here on.
+fn open(state: &Path, args: &UpArgs) -> Result<(ClusterRecord, bool)> {
+    let neighbours = Neighbours::of(state)?;
+    let (cluster, is_new) = match ClusterRecord::read(state)? {
+        Some(cluster) => (cluster, false),
+        None => (new_cluster(state, args, &neighbours)?, true),
+    };
+    neighbours.join(&cluster)?;
+    Ok((cluster, is_new))
+}
+
+async fn start(
+    global: &Global,
+    args: &UpArgs,
+    state: &Path,
+    cluster: &mut ClusterRecord,
+    begin: Instant,
+) -> Result<()> {
+    let pki = Pki::open(state)?;
     pki.ensure(&cluster.server(), &[], &cluster.nodes)?;
-    let launches = processes(&state, &cluster, &pki)?;
+    let launches = processes(state, cluster, &pki)?;
     let prober = Prober::new(&pki.ca())?;
-    cluster.processes = still_running(&cluster, &launches, &prober).await;
+    cluster.processes = still_running(cluster, &launches, &prober).await;
     let missing: Vec<&Launch> =
         launches.iter().filter(|l| !cluster.processes.iter().any(|p| p.name == l.name)).collect();
     if missing.is_empty() {
@@ -82,27 +105,23 @@ pub(crate) async fn up(global: &Global, args: &UpArgs) -> Result<()> {
         return Ok(());
     }
     let mut attempt = Attempt {
-        state: &state,
+        state,
         prober,
         progress: Progress::start("Starting the cluster"),
         deadline: begin + Duration::from_secs(args.timeout),
         started: Vec::new(),
     };
     let outcome = tokio::select! {
-        outcome = attempt.start_all(&missing, &mut cluster) => outcome,
+        outcome = attempt.start_all(&missing, cluster) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
     };
     let outcome = match outcome {
-        Ok(()) => attempt.nodes_ready(&pki, &cluster).await,
+        Ok(()) => attempt.nodes_ready(&pki, cluster).await,
         failed => failed,
     };
     if let Err(error) = outcome {
-        attempt.undo(&mut cluster).await;
-        if is_new {
-            let _ = fs::remove_file(state.join("cluster.json"));
-        } else {
-            cluster.write(&state)?;
-        }
+        attempt.undo(cluster).await;
+        cluster.write(state)?;
         return Err(error);
     }
     let nodes = cluster.nodes.len() + usize::try_from(cluster.simulated_nodes).unwrap_or(usize::MAX);
@@ -137,17 +156,17 @@ async fn still_running(cluster: &ClusterRecord, launches: &[Launch], prober: &Pr
     running
 }
 
-fn new_cluster(state: &Path, args: &UpArgs) -> Result<ClusterRecord> {
+fn new_cluster(state: &Path, args: &UpArgs, neighbours: &Neighbours) -> Result<ClusterRecord> {
     let (nodes, simulated_nodes) = (args.nodes.unwrap_or(NODES), args.simulated_nodes.unwrap_or(0));
     if nodes == 0 && simulated_nodes == 0 {
         bail!("a cluster without nodes runs nothing; ask for some with --nodes or --simulated-nodes");
     }
     let nodes: Vec<String> = (1..=nodes).map(|number| format!("node-{number}")).collect();
     let kubelets = nodes.len() + usize::from(simulated_nodes > 0);
-    let (ports, engine) = (Ports::choose(args.ports, kubelets)?, args.engine.unwrap_or_default());
+    let (ports, engine) = (Ports::choose(args.ports, kubelets, &neighbours.ports())?, args.engine.unwrap_or_default());
     let many = nodes.len() + usize::try_from(simulated_nodes).unwrap_or(usize::MAX);
     let cluster_cidr = match engine {
-        Engine::Process => Some(addresses::unused(state, many)?.to_string()),
+        Engine::Process => Some(addresses::unused(state, many, neighbours.ranges())?.to_string()),
         Engine::Virtual => None,
     };
     Ok(ClusterRecord { ports, nodes, simulated_nodes, engine, cluster_cidr, processes: Vec::new() })
