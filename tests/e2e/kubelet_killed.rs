@@ -278,12 +278,8 @@ fn find(folder: &Path, text: &str, found: &mut Vec<String>) {
     }
 }
 
-/// D11: `tpctl down` puts away what a kubelet has left that was killed and does not come back.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_kubelet_leaves_of_its_pods_goes_with_the_cluster() {
-    if !testkit::is_root() || !testkit::has("busybox") {
-        return;
-    }
+/// A cluster with a pod that has something of everything, and the pod's uid.
+async fn with_a_real_pod() -> (Cluster, String) {
     let cluster = Cluster::start_with(&["--nodes", "1", "--engine", "process"]).await;
     let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: red}\n";
     cluster.tpctl_with_input(&["apply", "-f", "-"], settings).await.success();
@@ -295,10 +291,44 @@ async fn what_a_killed_kubelet_leaves_of_its_pods_goes_with_the_cluster() {
     let of_the_pod = before.processes.iter().filter(|process| !own.contains(process)).count();
     assert!(of_the_pod >= 2, "its sandbox and its shell: {before:#?}");
     assert!(!before.mounts.is_empty() && !before.interfaces.is_empty(), "{before:#?}");
+    (cluster, uid)
+}
 
+fn assert_nothing_left(cluster: &Cluster, uid: &str) {
+    let nothing = Traces { processes: vec![], mounts: vec![], interfaces: vec![], control_groups: vec![] };
+    assert_eq!(Traces::of(cluster.state(), uid), nothing);
+    assert!(!cluster.state().exists());
+}
+
+/// D11: `tpctl down` puts away what a kubelet has left that was killed and does not come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_kubelet_leaves_of_its_pods_goes_with_the_cluster() {
+    if !testkit::is_root() || !testkit::has("busybox") {
+        return;
+    }
+    let (cluster, uid) = with_a_real_pod().await;
     cluster.kill("kubelet-node-1");
     cluster.tpctl(&["down", "--purge"]).await.success();
-    let nothing = Traces { processes: vec![], mounts: vec![], interfaces: vec![], control_groups: vec![] };
-    assert_eq!(Traces::of(cluster.state(), &uid), nothing);
-    assert!(!cluster.state().exists());
+    assert_nothing_left(&cluster, &uid);
+}
+
+/// D11: even if it is killed when `tpctl down` has asked it to end already.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_what_a_kubelet_leaves_that_is_killed_while_it_ends() {
+    if !testkit::is_root() || !testkit::has("busybox") {
+        return;
+    }
+    let (cluster, uid) = with_a_real_pod().await;
+    // It cannot end by itself.
+    cluster.freeze("kubelet-node-1");
+    let down = async { cluster.tpctl(&["down", "--purge"]).await.success() };
+    let killed = async {
+        eventually("the kubelet is asked to end", PATIENCE, async || {
+            if cluster.is_asked_to_end("kubelet-node-1") { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        cluster.kill("kubelet-node-1");
+    };
+    tokio::join!(down, killed);
+    assert_nothing_left(&cluster, &uid);
 }

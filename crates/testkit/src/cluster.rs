@@ -6,7 +6,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// A running cluster. Dropping it stops every process and removes its state.
@@ -105,6 +104,19 @@ impl Cluster {
         self.signal(name, Signal::SIGTERM);
     }
 
+    /// Stops a process without ending it: it answers nothing, and notices nothing.
+    pub fn freeze(&self, name: &str) {
+        self.signal(name, Signal::SIGSTOP);
+    }
+
+    /// Whether a frozen process has been sent SIGTERM.
+    pub fn is_asked_to_end(&self, name: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid(name))).unwrap_or_default();
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+        let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        pending.is_some_and(|mask| mask & 1 << (Signal::SIGTERM as i32 - 1) != 0)
+    }
+
     fn signal(&self, name: &str, signal: Signal) {
         kill(self.pid(name), signal).unwrap_or_else(|e| panic!("{name} cannot be sent {signal}: {e}"));
     }
@@ -156,36 +168,25 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if !self.state.path().join("cluster.json").exists() {
+            return;
+        }
+        let processes = self.processes();
         if std::thread::panicking() {
-            for (name, _) in self.processes_if_any() {
-                eprintln!("--- {name}\n{}", self.log(&name));
+            for (name, _) in &processes {
+                eprintln!("--- {name}\n{}", self.log(name));
             }
         }
-        let processes = self.processes_if_any();
-        if !processes.is_empty() && self.record()["engine"] == "process" {
-            // What runs on these nodes is real, and only their kubelets know how to put it away.
-            let kubelets = processes.iter().filter(|(name, _)| name.starts_with("kubelet-"));
-            stop_in_order(&kubelets.map(|(_, pid)| Pid::from_raw(*pid)).collect::<Vec<_>>());
+        // What runs on real nodes is real, and only their kubelets know how to put it away. Anything else need not end in good order.
+        if self.record()["engine"] != "process" {
+            for (_, pid) in processes {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
-        for (_, pid) in processes {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let down = self.command(&["down", "--purge"]).into_std().output();
+        if !down.as_ref().is_ok_and(|down| down.status.success()) {
+            eprintln!("tpctl down --purge: {down:?}");
         }
-    }
-}
-
-/// Asks processes to end, and waits for them for a while. They are not our children: `tpctl` has left them to init.
-fn stop_in_order(processes: &[Pid]) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut left: Vec<Pid> = processes.iter().copied().filter(|pid| kill(*pid, Signal::SIGTERM).is_ok()).collect();
-    while !left.is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-        left.retain(|pid| kill(*pid, None).is_ok());
-    }
-}
-
-impl Cluster {
-    fn processes_if_any(&self) -> Vec<(String, i32)> {
-        if self.state.path().join("cluster.json").exists() { self.processes() } else { Vec::new() }
     }
 }
 

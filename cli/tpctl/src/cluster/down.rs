@@ -45,8 +45,7 @@ pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
     let stopped =
         futures::future::join_all(workers.iter().map(|p| async move { (p, process::stop(p, GRACE).await) })).await;
     killed.extend(stopped.iter().filter(|(_, by_itself)| !by_itself).map(|(p, _)| p.name.clone()));
-    let in_order = stopped.into_iter().filter(|(_, by_itself)| *by_itself).map(|(process, _)| process.name.as_str());
-    put_away(state, &cluster, &in_order.collect::<Vec<_>>(), &progress).await?;
+    put_away(state, &cluster, |_| true, &progress).await?;
     for process in base.iter().rev() {
         progress.say(format!("Stopping {}", process.name));
         if !process::stop(process, GRACE).await {
@@ -70,11 +69,17 @@ pub(crate) async fn down(global: &Global, args: &DownArgs) -> Result<()> {
     Ok(())
 }
 
-/// Ends what kubelets have left that did not end in good order, now or earlier.
-async fn put_away(state: &Path, cluster: &ClusterRecord, in_order: &[&str], progress: &Progress) -> Result<()> {
+/// Ends what kubelets have left: those that do not run any more and whose process's name is one of `names`.
+pub(super) async fn put_away(
+    state: &Path,
+    cluster: &ClusterRecord,
+    names: impl Fn(&str) -> bool,
+    progress: &Progress,
+) -> Result<()> {
     for node in &cluster.nodes {
         let name = format!("kubelet-{node}");
-        if in_order.contains(&name.as_str()) {
+        let runs = cluster.processes.iter().any(|process| process.name == name && process::is_running(process));
+        if runs || !names(&name) {
             continue;
         }
         if let Some(launch) = plan::put_away(state, cluster, &Pki::open(state)?, node)? {

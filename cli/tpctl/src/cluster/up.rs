@@ -4,6 +4,7 @@
 //! started is stopped again.
 
 use super::addresses;
+use super::down;
 use super::neighbours::Neighbours;
 use super::plan::{Launch, Ready, processes};
 use super::ports::{PortChoice, Ports};
@@ -259,6 +260,11 @@ impl Attempt<'_> {
             process::stop(&started.record, STOP_GRACE).await;
         }
         cluster.processes.retain(process::is_running);
+        // The record of a new cluster goes, and with it all that `down` would find this by.
+        let ours = |name: &str| self.started.iter().any(|started| started.record.name == name);
+        if let Err(error) = down::put_away(self.state, cluster, ours, &self.progress).await {
+            eprintln!("warning: {error:#}");
+        }
     }
 }
 
