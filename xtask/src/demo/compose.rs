@@ -100,9 +100,19 @@ impl Compose {
 
     /// Starts all containers and waits until each that has a health check is healthy.
     pub(super) async fn up(&self) -> Result<()> {
-        println!("$ {} up -d", self.name());
-        let args: &[&str] = if self.may_build { &["up", "--detach"] } else { &["up", "--detach", "--no-build"] };
-        ensure!(show(&mut self.command(args))?.success(), "`{} up` failed", self.name());
+        let mut args = vec!["up", "--detach"];
+        if !self.may_build {
+            args.push("--no-build");
+        }
+        // The file's number of nodes is for a cluster that begins; one that runs keeps those that it has.
+        let nodes =
+            quiet(&mut self.command(&["ps", "--quiet", "kubelet"])).map_or(0, |ids| ids.split_whitespace().count());
+        let nodes = format!("kubelet={nodes}");
+        if nodes != "kubelet=0" {
+            args.extend(["--scale", &nodes]);
+        }
+        println!("$ {} {}", self.name(), args.join(" "));
+        ensure!(show(&mut self.command(&args))?.success(), "`{} up` failed", self.name());
         let deadline = Instant::now() + PATIENCE;
         loop {
             let unhealthy = self.unhealthy()?;
