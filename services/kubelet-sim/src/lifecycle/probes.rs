@@ -249,10 +249,12 @@ impl Memory {
             (ProbeKind::Startup | ProbeKind::Liveness, false) => {
                 let kind = due.kind.title().to_lowercase();
                 let name = &due.container;
-                let is_main = slot_of(&pod.spec, name).is_some_and(|slot| slot.role == Role::Main);
-                let message = match is_main {
-                    true => format!("Container {name} failed {kind} probe, will be restarted"),
-                    false => format!("Init container {name} failed {kind} probe"),
+                let message = match slot_of(&pod.spec, name) {
+                    Some(slot) if slot.role != Role::Main => format!("Init container {name} failed {kind} probe"),
+                    Some(slot) if slot.restarts_when_ill(&pod.spec) => {
+                        format!("Container {name} failed {kind} probe, will be restarted")
+                    }
+                    _ => format!("Container {name} failed {kind} probe"),
                 };
                 // A probe may allow less time, or more, than the pod.
                 let grace = probe.termination_grace_period_seconds.unwrap_or_else(|| grace_of(pod));

@@ -50,6 +50,16 @@ impl CrashBackoff {
 }
 
 impl Slot<'_> {
+    /// Whether the container is to run again when a probe has it stopped. How it ends, which rules ask about, is not known before.
+    pub(super) fn restarts_when_ill(&self, pod: &PodSpec) -> bool {
+        self.role == Role::Sidecar || self.policy(pod) != "Never"
+    }
+
+    /// Without a policy of its own, a container follows its pod.
+    fn policy<'a>(&'a self, pod: &'a PodSpec) -> &'a str {
+        self.spec.restart_policy.as_deref().unwrap_or(pod.restart_policy.as_str())
+    }
+
     /// Whether the container runs again after it ended with `code`.
     pub fn restarts(&self, pod: &PodSpec, code: i32) -> bool {
         if self.role == Role::Sidecar {
@@ -58,8 +68,7 @@ impl Slot<'_> {
         if self.spec.restart_policy_rules.iter().any(|rule| applies(rule, code)) {
             return true;
         }
-        // Without a policy of its own, a container follows its pod.
-        match self.spec.restart_policy.as_deref().unwrap_or(pod.restart_policy.as_str()) {
+        match self.policy(pod) {
             "Never" => false,
             "OnFailure" => code != 0,
             // An init container that succeeded is done even where the others always restart.

@@ -15,8 +15,13 @@ type Truth = Result<&'static str, (&'static str, String)>;
 
 const ORDER: [&str; 5] = [READY_TO_START_CONTAINERS, INITIALIZED, READY, CONTAINERS_READY, POD_SCHEDULED];
 
-/// Sets the kubelet's conditions and leaves those of others.
-pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
+/// Takes back the kubelet's conditions, of a pod for which it does nothing.
+pub(super) fn drop_own(status: &mut PodStatus) {
+    status.conditions.retain(|condition| !ORDER.contains(&condition.r#type.as_str()));
+}
+
+/// Sets the kubelet's conditions and leaves those of others. `runs`: a container may still run.
+pub(super) fn set(status: &mut PodStatus, input: &Input<'_>, runs: bool) {
     let sandbox_ready = input.observed.sandbox().is_some();
     let containers_ready = containers_ready(status, input);
     let truths: [(&str, Truth); 5] = [
@@ -41,7 +46,8 @@ pub(super) fn set(status: &mut PodStatus, input: &Input<'_>) {
         };
         set_condition(status, condition, input.now);
     }
-    if let Some(ended) = input.memory.ended.as_ref().filter(|_| input.memory.disrupted) {
+    // A disruption is told when it is over.
+    if let Some(ended) = input.memory.ended.as_ref().filter(|_| input.memory.disrupted && !runs) {
         let condition = PodCondition {
             r#type: DISRUPTION_TARGET.to_owned(),
             status: "True".to_owned(),

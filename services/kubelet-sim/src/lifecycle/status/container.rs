@@ -2,13 +2,15 @@
 
 use api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    ContainerUser, LinuxContainerUser, Pod, VolumeMountStatus,
+    ContainerUser, LinuxContainerUser, VolumeMountStatus,
 };
 
 use super::super::Input;
+use super::super::action::Failure;
 use super::super::observed::{Container, State};
 use super::super::probes::{is_ready, is_started};
 use super::super::slot::{Role, Slot, init_slots, main_slots};
+use super::unseen;
 
 /// One per init container, in the spec's order.
 pub(super) fn init_statuses(input: &Input<'_>) -> Vec<ContainerStatus> {
@@ -32,27 +34,15 @@ fn status(input: &Input<'_>, slot: &Slot<'_>) -> ContainerStatus {
         volume_mounts: mounts(slot),
         ..Default::default()
     };
-    let waiting = || ContainerState {
-        waiting: Some(match &known.waiting {
-            Some(failure) => ContainerStateWaiting { reason: failure.reason.clone(), message: failure.message.clone() },
-            None => ContainerStateWaiting { reason: not_yet(input).to_owned(), message: String::new() },
-        }),
-        ..Default::default()
-    };
-    let Some(container) = latest else {
-        status.state = waiting();
-        if let Some(reported) = reported(input.pod, name) {
-            // The runtime has lost what was reported: its restarts still count.
-            status.restart_count = reported.restart_count;
-            status.last_state = lost(reported);
-        }
-        return status;
-    };
+    let waiting = || known.waiting.as_ref().map_or_else(|| not_yet(input), waits_for);
+    let Some(container) = latest else { return unseen::status(input, slot, status) };
     status.restart_count = i32::try_from(container.attempt).unwrap_or(i32::MAX);
     status.image.clone_from(&container.image);
     status.image_id.clone_from(&container.image_id);
     status.container_id = container_id(input, container);
     status.user = container.user.as_ref().map(user);
+    status.allocated_resources.clone_from(&slot.spec.resources.requests);
+    status.resources = Some(slot.spec.resources.clone());
     let state = state(input, container);
     let before = || {
         let previous = observed.containers.iter().filter(|c| c.name == *name && c.attempt < container.attempt);
@@ -69,13 +59,11 @@ fn status(input: &Input<'_>, slot: &Slot<'_>) -> ContainerStatus {
         status.last_state = before();
         status.started = Some(is_started(memory, slot, container));
         status.ready = slot.role != Role::Init && is_ready(memory, slot, container);
-        status.allocated_resources.clone_from(&slot.spec.resources.requests);
-        let resources = &slot.spec.resources;
-        status.resources = (!resources.requests.is_empty() || !resources.limits.is_empty()).then(|| resources.clone());
         return status;
     }
-    // What failed since explains more than how the last attempt ended.
-    if known.waiting.is_some() && container.exit_code().is_some_and(|code| slot.restarts(&input.pod.spec, code)) {
+    // What failed since explains more than how the last attempt ended; where nothing is started any more, the end is all there is to tell.
+    let restarts = |code| !is_deleted(input) && slot.restarts(&input.pod.spec, code);
+    if known.waiting.is_some() && container.exit_code().is_some_and(restarts) {
         status.state = waiting();
         status.last_state = state;
     } else {
@@ -86,43 +74,28 @@ fn status(input: &Input<'_>, slot: &Slot<'_>) -> ContainerStatus {
     status
 }
 
-/// What was last reported of a container, if it ever ran.
-fn reported<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
-    let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
-    let ran = |c: &&ContainerStatus| !c.container_id.is_empty() || c.last_state.terminated.is_some();
-    all.filter(|status| status.name == name).find(ran)
-}
-
-/// How a container ended that the runtime does not know any more.
-fn lost(reported: &ContainerStatus) -> ContainerState {
-    if let Some(running) = &reported.state.running {
-        let message = "The container could not be located when the pod was deleted.  The container used to be Running";
-        return ContainerState {
-            terminated: Some(ContainerStateTerminated {
-                exit_code: 137,
-                reason: "ContainerStatusUnknown".to_owned(),
-                message: message.to_owned(),
-                started_at: running.started_at,
-                container_id: reported.container_id.clone(),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-    }
-    let ended = reported.state.terminated.as_ref().or(reported.last_state.terminated.as_ref());
-    ContainerState { terminated: ended.cloned(), ..Default::default() }
-}
-
 /// Which attempt the next one will be: one after the newest that the runtime has, or that was ever reported.
 pub(in crate::lifecycle) fn next_attempt(input: &Input<'_>, name: &str) -> u32 {
-    let seen = input.observed.latest(name).map(|container| container.attempt);
-    let told = reported(input.pod, name).and_then(|status| u32::try_from(status.restart_count).ok());
-    seen.max(told).map_or(0, |attempt| attempt + 1)
+    let seen = input.observed.latest(name).map(|container| container.attempt + 1);
+    seen.max(unseen::next_attempt(input.pod, name)).unwrap_or(0)
 }
 
-/// The reason of a container whose turn has not come, or that is being made.
-fn not_yet(input: &Input<'_>) -> &'static str {
-    if input.pod.spec.init_containers.is_empty() { "ContainerCreating" } else { "PodInitializing" }
+/// The state of a container whose turn has not come, or that is being made.
+pub(super) fn not_yet(input: &Input<'_>) -> ContainerState {
+    let reason = if input.pod.spec.init_containers.is_empty() { "ContainerCreating" } else { "PodInitializing" };
+    let waiting = ContainerStateWaiting { reason: reason.to_owned(), message: String::new() };
+    ContainerState { waiting: Some(waiting), ..Default::default() }
+}
+
+/// The state of a container that could not be started.
+pub(super) fn waits_for(failure: &Failure) -> ContainerState {
+    let waiting = ContainerStateWaiting { reason: failure.reason.clone(), message: failure.message.clone() };
+    ContainerState { waiting: Some(waiting), ..Default::default() }
+}
+
+/// Whether somebody asked for the pod's deletion: then nothing of it is started again.
+pub(super) fn is_deleted(input: &Input<'_>) -> bool {
+    input.pod.metadata.deletion_timestamp.is_some()
 }
 
 fn state(input: &Input<'_>, container: &Container) -> ContainerState {

@@ -2,9 +2,11 @@
 //!
 //! The status is worked out anew each time from what is observed; of the old one only times of transitions and what others wrote remain.
 
+mod closed;
 mod conditions;
 mod container;
 mod phase;
+mod unseen;
 
 pub(super) use container::next_attempt;
 
@@ -13,6 +15,7 @@ use api::qos::qos_class;
 
 use super::Input;
 use super::action::Work;
+use super::critical::is_static;
 use super::memory::Ended;
 use super::observed::Container;
 
@@ -34,6 +37,7 @@ pub(super) fn report(input: &Input<'_>) -> Report {
     }
     status.start_time = memory.start_time.map(Into::into);
     if let Some(ended) = memory.ended.as_ref().filter(|_| memory.rejected) {
+        conditions::drop_own(&mut status);
         status.phase = "Failed".to_owned();
         explain(&mut status, ended);
         return Report { status, over: true };
@@ -41,16 +45,24 @@ pub(super) fn report(input: &Input<'_>) -> Report {
     set_addresses(&mut status, input);
     status.init_container_statuses = container::init_statuses(input);
     status.container_statuses = container::main_statuses(input);
-    let phase = if memory.ended.is_some() { "Failed" } else { phase::phase(input, &status) };
+    let mut phase = if memory.ended.is_some() { "Failed" } else { phase::phase(input, &status) };
+    let runs = could_run(input);
+    if !runs && closed::is_still(memory) && (memory.termination.is_some() || is_terminal(phase)) {
+        closed::close(input, &mut status);
+        // A static pod may come back.
+        phase = if is_terminal(phase) || is_static(pod) { phase } else { "Failed" };
+    }
     let reported = std::mem::replace(&mut status.phase, phase.to_owned());
-    conditions::set(&mut status, input);
+    conditions::set(&mut status, input, runs);
     let over = is_terminal(phase);
     // Who reads "over" may rely on it that nothing of the pod runs any more.
-    if over && !is_terminal(&reported) && could_run(input) {
+    if over && !is_terminal(&reported) && runs {
         status.phase = if reported.is_empty() { "Pending".to_owned() } else { reported };
     } else if let Some(ended) = &memory.ended {
         explain(&mut status, ended);
     }
+    // As Kubernetes has them: init containers in the order of the spec, containers by name.
+    status.container_statuses.sort_by(|a, b| a.name.cmp(&b.name));
     Report { status, over }
 }
 

@@ -173,6 +173,23 @@ fn s3_a_sandbox_or_volume_that_cannot_be_made_is_tried_again() {
 }
 
 #[test]
+fn s3_nothing_of_a_deleted_pod_waits_to_be_started() {
+    let mut world = World::running("containers: [{name: web, image: x}, {name: side, image: x}]");
+    world.exits("web", 1);
+    world.done();
+    world.exits("web", 3);
+    assert_eq!(world.state("web"), "Waiting:CrashLoopBackOff");
+    world.delete(30);
+    assert_eq!((world.state("web").as_str(), world.phase()), ("Terminated:Error", "Running"));
+
+    let mut world = started("containers: [{name: web, image: x}, {name: side, image: x}]");
+    world.fail(FailureKind::Pull, "ErrImagePull", "no such image");
+    world.memory.busy.insert(Work::Start("side".to_owned()));
+    world.delete(30);
+    assert_eq!(world.state("web"), "Waiting:ContainerCreating");
+}
+
+#[test]
 fn a_deadline_fails_the_pod_however_well_it_runs() {
     let mut world = World::running("{activeDeadlineSeconds: 60, containers: [{name: web, image: x}]}");
     let log = world.wait(60);
@@ -189,11 +206,16 @@ fn a_deadline_fails_the_pod_however_well_it_runs() {
 #[test]
 fn a_pod_that_was_refused_has_no_containers_to_tell_about() {
     let mut world = World::new("{containers: [{name: a, image: x}]}");
+    world.pod.status.conditions = ["PodScheduled", "x/y"]
+        .map(|kind| PodCondition { r#type: kind.to_owned(), status: "True".to_owned(), ..Default::default() })
+        .to_vec();
     world.memory.reject(Ended { reason: "OutOfcpu".to_owned(), message: "no room".to_owned() });
     assert_eq!(world.step(), [""; 0]);
     let status = &world.last.status;
     assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", "OutOfcpu"));
-    assert!(status.container_statuses.is_empty() && status.conditions.is_empty() && status.start_time.is_some());
+    assert!(status.container_statuses.is_empty() && status.start_time.is_some());
+    let kinds: Vec<&str> = status.conditions.iter().map(|condition| condition.r#type.as_str()).collect();
+    assert_eq!(kinds, ["x/y"], "the kubelet has nothing to say of its own");
     let told = world.last.status.clone();
     let mut after = World::of(world.pod.clone());
     assert_eq!(after.step(), [""; 0]);

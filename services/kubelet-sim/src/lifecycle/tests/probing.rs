@@ -123,6 +123,26 @@ fn p2_a_failing_liveness_probe_restarts_the_container() {
 }
 
 #[test]
+fn p2_a_container_that_is_not_to_run_again_is_not_said_to_be_restarted() {
+    let cases = [
+        ("Never", "", false),
+        ("OnFailure", "", true),
+        ("Never", ", restartPolicy: OnFailure", true),
+        ("Always", ", restartPolicy: Never", false),
+    ];
+    for (of_pod, own, restarts) in cases {
+        let mut world = World::running(&format!(
+            "{{restartPolicy: {of_pod}, containers: [{{name: web, image: x{own},
+               livenessProbe: {{tcpSocket: {{port: 80}}, periodSeconds: 1, failureThreshold: 1}}}}]}}"
+        ));
+        world.wait(1);
+        world.probe(false);
+        let suffix = if restarts { ", will be restarted" } else { "" };
+        assert_eq!(world.step()[0], format!("event: Container web failed liveness probe{suffix}"), "{of_pod}{own}");
+    }
+}
+
+#[test]
 fn p3_a_failing_readiness_probe_takes_the_pod_out_of_service_and_restarts_nothing() {
     let mut world = with_probes("readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 1}");
     assert_eq!(world.truth("Ready"), "False:ContainersNotReady: containers with unready status: [web]");

@@ -128,18 +128,55 @@ fn pods_that_ran_before_the_kubelet_did_are_taken_up_as_they_are() {
 
 #[test]
 fn what_the_runtime_has_lost_is_started_again_and_counts_as_a_restart() {
-    let mut before = World::running(ONE);
-    before.exits("web", 1);
-    before.settle();
-    let mut after = World::of(before.pod.clone());
-    assert_eq!(after.settle(), ["sandbox 0", "volumes", "start web#2"]);
-    let status = after.status("web");
-    assert_eq!(status.restart_count, 2);
+    let before = World::running(ONE);
     let mut lost = World::of(before.pod.clone());
     lost.step();
-    let ended = lost.status("web").last_state.terminated.clone().unwrap();
+    let status = lost.status("web");
+    let ended = status.last_state.terminated.clone().unwrap();
     assert_eq!((ended.reason.as_str(), ended.exit_code), ("ContainerStatusUnknown", 137));
+    assert!(ended.message.ends_with("The container used to be Running") && ended.started_at.is_none());
+    assert_eq!((lost.state("web").as_str(), status.restart_count), ("Waiting:ContainerCreating", 1));
     assert_eq!(lost.phase(), "Running");
+    assert_eq!(lost.settle(), ["volumes", "start web#1"], "the loss is counted once");
+    assert_eq!(lost.status("web").restart_count, 1);
+
+    let mut before = World::running(ONE);
+    before.exits("web", 3);
+    before.settle();
+    let mut after = World::of(before.pod.clone());
+    after.step();
+    let status = after.status("web");
+    assert_eq!(
+        (status.last_state.terminated.as_ref().unwrap().exit_code, status.restart_count),
+        (3, 1),
+        "what is known"
+    );
+    assert_eq!(after.settle(), ["volumes", "start web#2"]);
+    assert_eq!(after.status("web").restart_count, 2);
+}
+
+#[test]
+fn how_a_container_ended_is_told_although_the_runtime_has_forgotten_it() {
+    let mut before = World::running("{restartPolicy: Never, containers: [{name: web, image: x}]}");
+    before.exits("web", 3);
+    before.done();
+    let mut after = World::of(before.pod.clone());
+    assert_eq!(after.step(), [""; 0]);
+    assert_eq!(after.last.status, before.last.status);
+}
+
+#[test]
+fn a_forgotten_init_container_of_an_initialized_pod_counts_as_passed() {
+    let mut world = World::running("{initContainers: [{name: i, image: x}], containers: [{name: web, image: x}]}");
+    world.observed.containers.retain(|container| container.name != "i");
+    world.step();
+    assert_eq!(world.status("i").state.terminated.as_ref().unwrap().message, "", "it is known how it ended");
+    world.pod.status.init_container_statuses.clear();
+    world.step();
+    let ended = world.status("i").state.terminated.clone().unwrap();
+    assert_eq!((ended.reason.as_str(), ended.exit_code), ("Completed", 0));
+    assert!(ended.message.starts_with("Unable to get init container status from container runtime"));
+    assert!(world.status("i").ready);
 }
 
 #[test]

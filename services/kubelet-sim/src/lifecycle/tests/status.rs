@@ -26,6 +26,8 @@ fn s3_a_pod_that_the_node_ends_says_why_and_that_it_was_disrupted() {
             "{reason}: the grace that was asked for"
         );
         let condition = |world: &World| api::pod_conditions::condition(&world.last.status, "DisruptionTarget").cloned();
+        assert!(condition(&world).is_none(), "{reason}: not before nothing runs any more");
+        assert_eq!(world.done(), ["stop sandbox"]);
         assert_eq!(condition(&world).is_some(), disrupted, "{reason}");
         if disrupted {
             assert_eq!(
@@ -33,7 +35,6 @@ fn s3_a_pod_that_the_node_ends_says_why_and_that_it_was_disrupted() {
                 "True:TerminationByKubelet: The node was low on resource: memory. "
             );
         }
-        assert_eq!(world.done(), ["stop sandbox"]);
         assert_eq!((world.phase(), world.last.status.reason.as_str()), ("Failed", reason));
     }
 }
@@ -66,6 +67,63 @@ fn conditions_change_their_time_only_with_their_status_and_name_the_generation()
 }
 
 #[test]
+fn s3_a_pod_that_is_over_has_no_container_that_waits() {
+    let unknown = "Terminated:ContainerStatusUnknown";
+    let evict = |world: &mut World| {
+        let ended = Ended { reason: "Evicted".to_owned(), message: "why".to_owned() };
+        world.memory.evict(&Eviction { ended, grace: 5, disrupts: true }, world.now);
+        world.step();
+        while !world.open.is_empty() {
+            world.done();
+        }
+    };
+    let mut world = World::new(ONE);
+    world.step();
+    world.done();
+    world.done();
+    world.fail(FailureKind::Pull, "ErrImagePull", "no such image");
+    evict(&mut world);
+    assert_eq!((world.state("web").as_str(), world.phase()), (unknown, "Failed"));
+    let ended = world.status("web").state.terminated.clone().unwrap();
+    assert_eq!(ended.exit_code, 137);
+    assert_eq!(ended.message, "The container could not be located when the pod was terminated");
+
+    let mut world = World::new(
+        "{initContainers: [{name: i0, image: x}, {name: i1, image: x}], containers: [{name: web, image: x}]}",
+    );
+    world.step();
+    world.done();
+    world.done();
+    world.fail(FailureKind::Pull, "ErrImagePull", "no such image");
+    evict(&mut world);
+    let states = ["i0", "i1", "web"].map(|name| world.state(name));
+    assert_eq!(states, [unknown, "Waiting:PodInitializing", "Waiting:PodInitializing"], "those had their turn never");
+}
+
+#[test]
+fn d13_a_pod_that_never_ran_fails_before_it_is_deleted() {
+    let mut world = World::new(ONE);
+    world.step();
+    world.done();
+    world.done();
+    world.fail(FailureKind::Pull, "ErrImagePull", "no such image");
+    assert_eq!(world.delete(30), ["remove sandbox"]);
+    assert_eq!((world.phase(), world.state("web").as_str()), ("Failed", "Terminated:ContainerStatusUnknown"));
+}
+
+#[test]
+fn containers_are_reported_by_name_and_init_containers_in_their_order() {
+    let world = World::running(
+        "{initContainers: [{name: z, image: x}, {name: y, image: x}],
+          containers: [{name: web, image: x, readinessProbe: {tcpSocket: {port: 80}}}, {name: b, image: x, readinessProbe: {tcpSocket: {port: 80}}}]}",
+    );
+    let names = |statuses: &[ContainerStatus]| statuses.iter().map(|status| status.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&world.last.status.init_container_statuses), ["z", "y"]);
+    assert_eq!(names(&world.last.status.container_statuses), ["b", "web"]);
+    assert_eq!(world.truth("Ready"), "False:ContainersNotReady: containers with unready status: [web b]");
+}
+
+#[test]
 fn a_running_container_tells_its_resources_mounts_and_times() {
     let mut world = World::running(
         "{containers: [{name: web, image: nginx, resources: {requests: {cpu: 100m}, limits: {memory: 64Mi}},
@@ -83,9 +141,11 @@ fn a_running_container_tells_its_resources_mounts_and_times() {
     assert_eq!(world.last.status.qos_class, "Burstable");
     world.wait(5);
     world.exits("web", 3);
+    assert_eq!(world.status("web").resources.as_ref().map(|r| r.limits.len()), Some(1), "also when it has ended");
     let ended = world.status("web").state.terminated.clone().unwrap();
     assert_eq!((ended.exit_code, ended.reason.as_str(), ended.container_id.as_str()), (3, "Error", "virtual://web-0"));
     let seconds = |time: Option<api::meta::v1::Time>| time.and_then(|time| time.timestamp()).unwrap().as_second();
     assert_eq!(seconds(ended.finished_at) - seconds(ended.started_at), 5);
+    assert_eq!(World::running(ONE).status("web").resources, Some(Default::default()), "there is nothing to tell");
     assert_eq!(world.status("web").started, Some(false));
 }
