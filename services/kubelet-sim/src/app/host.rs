@@ -14,7 +14,7 @@ use std::time::Duration;
 use api::Reason;
 use api::cidr::Cidr;
 use api::coordination::v1::Lease;
-use api::core::v1::{Node, NodeStatus, Pod};
+use api::core::v1::{Node, Pod};
 use api::meta::v1::ListOptions;
 use api::pod_resources::Resources;
 use client::{Api, Client};
@@ -196,7 +196,6 @@ impl Process {
         if let Some(known) = known {
             context.learn(Arc::new(known.clone()));
         }
-        let first = known.is_none() && self.config.nodes.is_none();
         let heartbeat = Arc::new(Heartbeat {
             facts: Facts {
                 name: name.clone(),
@@ -248,9 +247,12 @@ impl Process {
             spawn("mirror pods", Box::pin(static_pods.mirror()));
         }
         let registered = patiently("register the node", || register(&self.nodes, &specifics, &status)).await?;
-        if first {
+        if let Some(known) = known {
+            heartbeat.tell_reboot(&known.status, &registered);
+        }
+        if self.config.nodes.is_none() {
             // Each of many nodes would only say what all of them say.
-            heartbeat.tell(&NodeStatus::default(), &registered);
+            heartbeat.announce(&registered);
         }
         context.learn(Arc::new(registered));
         info!(node = name, "the node is registered");

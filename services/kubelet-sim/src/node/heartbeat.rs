@@ -165,11 +165,13 @@ impl Heartbeat {
         let every = self.update_frequency;
         let mut tick = interval_at(Instant::now() + every.mul_f64(rand::random()), every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cordoned = false;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = self.context.changed.notified() => {}
             }
+            self.tell_whether_schedulable(&mut cordoned);
             if let Err(error) = self.report_once(&mut reported_at).await {
                 debug!(node = self.context.name, %error, "the node's status is not reported");
             }
@@ -191,12 +193,40 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Tells how the node has changed.
-    pub fn tell(&self, before: &NodeStatus, node: &Node) {
-        for reason in transitions(before, &node.status) {
-            let message = format!("Node {} status is now: {reason}", self.context.name);
-            self.recorder.record(node, EventType::Normal, reason, message);
+    /// Tells that the kubelet has begun, and how it finds its node.
+    pub fn announce(&self, node: &Node) {
+        let tell =
+            |reason: &str, message: &str| self.recorder.record(node, EventType::Normal, reason, message.to_owned());
+        tell("Starting", "Starting kubelet.");
+        self.tell(&NodeStatus::default(), node);
+        tell("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
+    }
+
+    /// Tells that the machine was started anew since the node was last heard of.
+    pub fn tell_reboot(&self, before: &NodeStatus, node: &Node) {
+        let (old, new) = (&before.node_info.boot_id, &node.status.node_info.boot_id);
+        if !old.is_empty() && old != new {
+            let message = format!("Node {} has been rebooted, boot id: {new}", self.context.name);
+            self.recorder.record(node, EventType::Warning, "Rebooted", message);
         }
+    }
+
+    /// Tells how the node has changed.
+    fn tell(&self, before: &NodeStatus, node: &Node) {
+        transitions(before, &node.status).into_iter().for_each(|reason| self.tell_status(node, reason));
+    }
+
+    /// Tells that the node was cordoned or uncordoned.
+    pub(super) fn tell_whether_schedulable(&self, cordoned: &mut bool) {
+        let node = Arc::clone(&self.context.node.borrow());
+        if std::mem::replace(cordoned, node.spec.unschedulable) != node.spec.unschedulable {
+            self.tell_status(&node, if *cordoned { "NodeNotSchedulable" } else { "NodeSchedulable" });
+        }
+    }
+
+    fn tell_status(&self, node: &Node, reason: &str) {
+        let message = format!("Node {} status is now: {reason}", self.context.name);
+        self.recorder.record(node, EventType::Normal, reason, message);
     }
 
     /// The leases of nodes, seen through a client.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::coordination::v1::Lease;
-use api::core::v1::{Node, NodeStatus, Taint};
+use api::core::v1::{Event, Node, NodeStatus, Taint};
 use api::rpc::{CreateRequest, UpdateRequest};
 use client::{Api, Client};
 use controller::Recorder;
@@ -38,13 +38,17 @@ fn ready() -> NodeStatus {
 }
 
 fn heartbeat(client: &Client) -> Heartbeat {
+    // Events go elsewhere, so that the calls here are those of the heartbeat.
+    let (elsewhere, _) = ScriptedApiserver::start();
+    heartbeat_telling(client, &elsewhere)
+}
+
+fn heartbeat_telling(client: &Client, events: &Client) -> Heartbeat {
     let clock = Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap());
     let engine = VirtualEngine::new("n1", Arc::new(Catalogue::built_in()), clock.clone(), None);
     let shutdown = Shutdown::new();
     let supervisor = Supervisor::new(&shutdown);
-    // Events go elsewhere, so that the calls here are those of the heartbeat.
-    let (elsewhere, _) = ScriptedApiserver::start();
-    let recorder: Recorder = ApiServer::recorder(&elsewhere, &supervisor, &shutdown);
+    let recorder: Recorder = ApiServer::recorder(events, &supervisor, &shutdown);
     // A node without pods asks for nothing.
     let over = Shutdown::new();
     over.trigger();
@@ -161,4 +165,38 @@ async fn n1_the_status_is_reported_when_it_changes_and_every_five_minutes() {
     assert!(again.is_ok());
     let elapsed = waits.elapsed().as_secs();
     assert!((299..=311).contains(&elapsed), "nothing changed for {elapsed} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn n1_what_happens_to_a_node_is_told() {
+    let (client, _server) = ScriptedApiserver::start();
+    let (events, mut server) = ScriptedApiserver::start();
+    let heartbeat = heartbeat_telling(&client, &events);
+    let mut node = Node::default();
+    node.metadata.name = "n1".to_owned();
+    node.status.node_info.boot_id = "b2".to_owned();
+    node.status.conditions = ready().conditions;
+    let mut before = NodeStatus::default();
+    heartbeat.tell_reboot(&before, &node);
+    before.node_info.boot_id = "b1".to_owned();
+    heartbeat.tell_reboot(&before, &node);
+    heartbeat.announce(&node);
+    let mut cordoned = false;
+    for unschedulable in [false, true, true, false] {
+        node.spec.unschedulable = unschedulable;
+        heartbeat.context.node.send_replace(Arc::new(node.clone()));
+        heartbeat.tell_whether_schedulable(&mut cordoned);
+    }
+    for expected in [
+        "Warning Rebooted: Node n1 has been rebooted, boot id: b2",
+        "Normal Starting: Starting kubelet.",
+        "Normal NodeAllocatableEnforced: Updated Node Allocatable limit across pods",
+        "Normal NodeNotSchedulable: Node n1 status is now: NodeNotSchedulable",
+        "Normal NodeSchedulable: Node n1 status is now: NodeSchedulable",
+    ] {
+        let call = server.expect::<Event>("Create").await;
+        let event = call.request::<CreateRequest<Event>>().object;
+        assert_eq!(format!("{} {}: {}", event.r#type, event.reason, event.message), expected);
+        call.answer(&event);
+    }
 }
