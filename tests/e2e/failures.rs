@@ -101,7 +101,7 @@ const ROWS: [Row; 17] = [
     },
     Row {
         name: "registry",
-        settings: &[("pull-error", "no such host")],
+        settings: &[("pull-error", "RegistryUnavailable: no such host")],
         container: "image: 'far:1'",
         shown: &["RegistryUnavailable", "ImagePullBackOff"],
         told: &["State: Waiting Reason: RegistryUnavailable", "Error: RegistryUnavailable"],

@@ -281,7 +281,8 @@ async fn probes_reach_a_container_by_command_and_over_its_network() {
 
     assert_eq!(probe(&Handler::Exec(words(&["true"]))).await, Verdict::Success);
     let failing = Handler::Exec(words(&["sh", "-c", "echo sick; exit 1"]));
-    assert_eq!(probe(&failing).await, Verdict::Failure("sick\n".to_owned()));
+    let Verdict::Exited(sick) = probe(&failing).await else { panic!("it is well") };
+    assert_eq!(sick.output, "sick\n");
     let late = Handler::Exec(words(&["sleep", "1000"]));
     let expected = "command timed out: \"sleep 1000\" timed out after 1s";
     assert_eq!(probe(&late).await, Verdict::Failure(expected.to_owned()));

@@ -124,8 +124,8 @@ impl Executor<'_> {
             let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else {
                 return Ok(());
             };
-            if let Err(output) = run_hook(&context, &container, hook, &target, Purpose::PreStop).await {
-                let message = hook_message(&pod, &container, hook, &output);
+            if let Err(failed) = run_hook(&context, &container, hook, &target, Purpose::PreStop).await {
+                let message = hook_message(&pod, &container, hook, &failed);
                 Span::current().fail("FailedPreStopHook", &message);
                 context.api.event(&pod, &field, Warning, "FailedPreStopHook", message);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::core::v1::{Container, LifecycleHandler, Pod};
 use controller::EventType::{Normal, Warning};
 use telemetry::span::{SpanExt, pod_worker, runtime};
+use tonic::Code;
 use tracing::{Instrument, Span};
 
 use super::downward::Surroundings;
@@ -15,7 +16,7 @@ use super::{NodeContext, config, volumes};
 use crate::cri;
 use crate::lifecycle::{Failure, FailureKind, Slot, slot_of};
 use crate::runtime::image_name::ImageName;
-use crate::runtime::{Purpose, Target, Verdict};
+use crate::runtime::{Exited, PULL_FAILURES, Purpose, Target, Verdict};
 
 /// One start of one container.
 pub(super) struct Launch {
@@ -92,14 +93,13 @@ impl Launch {
         let images = &self.context.runtime.images;
         let request = cri::PullImageRequest { image: Some(spec.clone()), auth: None, sandbox_config };
         let id = images.pull_image(request).await.map_err(|error| {
-            self.event(slot, Warning, "Failed", format!("Failed to pull image {wanted:?}: {error}"));
-            let unavailable = error.message.contains("no such host") || error.message.contains("connection refused");
-            // Kubernetes tells a registry that cannot be reached from an image that cannot be had.
-            let reason = if unavailable { "RegistryUnavailable" } else { "ErrImagePull" };
-            let message = if unavailable {
-                format!("image pull failed for {wanted} because the registry is unavailable: {error}")
-            } else {
-                error.to_string()
+            // "Unknown" tells nobody anything, so Kubernetes leaves it out of what is said of a pull.
+            let why = if error.code == Code::Unknown { error.message } else { error.to_string() };
+            self.event(slot, Warning, "Failed", format!("Failed to pull image {wanted:?}: {why}"));
+            let known = PULL_FAILURES.iter().find_map(|(word, what)| Some((*word, what, why.strip_prefix(word)?)));
+            let (reason, message) = match known {
+                Some((word, what, rest)) => (word, format!("image pull failed for {wanted} because {what}{rest}")),
+                None => ("ErrImagePull", why),
             };
             Span::current().fail(reason, &message);
             self.error(slot, FailureKind::Pull, reason, message)
@@ -197,8 +197,8 @@ impl Launch {
         let span = about(&self.pod, pod_worker::hook(pod_worker::Hook::PostStart, &slot.spec.name, index, again));
         let target = Target { container_id: id.to_owned(), pod_ip: self.pod_ip.clone() };
         let ran = run_hook(&self.context, slot.spec, hook, &target, Purpose::PostStart).instrument(span.clone()).await;
-        ran.map_err(|output| {
-            let message = hook_message(&self.pod, slot.spec, hook, &output);
+        ran.map_err(|failed| {
+            let message = hook_message(&self.pod, slot.spec, hook, &failed);
             span.fail("PostStartHookError", &message);
             self.event(slot, Warning, "FailedPostStartHook", message.clone());
             failure(FailureKind::Container, "PostStartHookError", message)
@@ -212,10 +212,9 @@ impl Launch {
     /// A failure that is also told as an event.
     fn error(&self, slot: &Slot<'_>, kind: FailureKind, reason: &str, message: String) -> Failure {
         // Where the event before has told the details, this one names the reason; elsewhere it is the only one.
-        let told_before = matches!(
-            reason,
-            "ErrImagePull" | "RegistryUnavailable" | "InvalidImageName" | "ImageInspectError" | "ErrImageNeverPull"
-        );
+        let told_before =
+            matches!(reason, "ErrImagePull" | "InvalidImageName" | "ImageInspectError" | "ErrImageNeverPull")
+                || PULL_FAILURES.iter().any(|(word, _)| *word == reason);
         let text = if told_before { reason } else { &message };
         self.event(slot, Warning, "Failed", format!("Error: {text}"));
         failure(kind, reason, message)
@@ -235,14 +234,28 @@ fn pull_policy<'a>(container: &'a Container, image: &ImageName) -> &'a str {
     }
 }
 
-/// Runs a hook to its end. The error is what it printed, or why it could not run.
+/// Why a hook failed.
+pub(super) struct HookError {
+    /// In the words of who called it.
+    pub(super) error: String,
+    /// What it printed, of a command.
+    pub(super) output: String,
+}
+
+impl From<String> for HookError {
+    fn from(error: String) -> Self {
+        Self { error, output: String::new() }
+    }
+}
+
+/// Runs a hook to its end.
 pub(super) async fn run_hook(
     context: &NodeContext,
     container: &Container,
     hook: &LifecycleHandler,
     target: &Target,
     purpose: Purpose,
-) -> Result<(), String> {
+) -> Result<(), HookError> {
     match handler::hook(hook, container, &target.pod_ip)? {
         Hook::Sleep(seconds) => {
             context.clock.sleep(std::time::Duration::from_secs(seconds)).await;
@@ -250,8 +263,12 @@ pub(super) async fn run_hook(
         }
         Hook::Run(handler) => match context.runtime.access.run(target, &handler, purpose, None).await {
             Ok(Verdict::Success | Verdict::Warning(_)) => Ok(()),
-            Ok(Verdict::Failure(output)) => Err(output),
-            Err(error) => Err(error.to_string()),
+            Ok(Verdict::Failure(error)) => Err(error.into()),
+            Ok(Verdict::Exited(Exited { code, output, stderr })) => {
+                let command = hook.exec.as_ref().map(|exec| exec.command.join(" ")).unwrap_or_default();
+                Err(HookError { error: format!("command '{command}' exited with {code}: {stderr}"), output })
+            }
+            Err(error) => Err(error.to_string().into()),
         },
     }
 }
@@ -259,18 +276,17 @@ pub(super) async fn run_hook(
 /// What is said of a hook that failed: what it was, and what it printed or ran into.
 ///
 /// Kubernetes keeps this from the event since 1.23, where secrets might be printed; here it is what the event is for (SCENARIOS H3).
-pub(super) fn hook_message(pod: &Pod, container: &Container, hook: &LifecycleHandler, output: &str) -> String {
+pub(super) fn hook_message(pod: &Pod, container: &Container, hook: &LifecycleHandler, failed: &HookError) -> String {
+    let HookError { error, output } = failed;
     let meta = &pod.metadata;
     let about =
         format!("for Container {:?} in Pod \"{}_{}({})\" failed", container.name, meta.name, meta.namespace, meta.uid);
     match (&hook.exec, &hook.http_get) {
         (Some(exec), _) => {
             let command = exec.command.join(" ");
-            format!(
-                "Exec lifecycle hook ([{command}]) {about} - error: command '{command}' failed, message: {output:?}"
-            )
+            format!("Exec lifecycle hook ([{command}]) {about} - error: {error}, message: {output:?}")
         }
-        (_, Some(get)) => format!("HTTP lifecycle hook ({}) {about} - error: {output}", get.path),
-        _ => format!("Cannot run handler: {output}"),
+        (_, Some(get)) => format!("HTTP lifecycle hook ({}) {about} - error: {error}", get.path),
+        _ => format!("Cannot run handler: {error}"),
     }
 }

@@ -14,7 +14,10 @@ use tracing::Span;
 use super::{NodeContext, execute, handler};
 use crate::lifecycle::probes::{Due, ProbeKind, timeout};
 use crate::lifecycle::{Observed, slot_of};
-use crate::runtime::{Purpose, Verdict};
+use crate::runtime::{Exited, Purpose, Verdict};
+
+/// How many bytes of what a probe found are told, as in Kubernetes.
+const MOST_OUTPUT: usize = 10 << 10;
 
 /// A probe's run: what it was, and whether it passed; `None`: it could not be run.
 pub(super) type Probed = (Due, Option<bool>);
@@ -49,8 +52,8 @@ pub(super) fn run(
                 context.api.event(&pod, &slot.field_path(), Warning, "ProbeWarning", message);
                 Some(true)
             }
-            Ok(Verdict::Failure(output)) => {
-                let message = format!("{} probe failed: {output}", due.kind.title());
+            Ok(Verdict::Failure(output) | Verdict::Exited(Exited { output, .. })) => {
+                let message = format!("{} probe failed: {}", due.kind.title(), beginning(&output));
                 context.api.event(&pod, &slot.field_path(), Warning, "Unhealthy", message);
                 Some(false)
             }
@@ -64,6 +67,11 @@ pub(super) fn run(
         (due, passed)
     }
     .boxed()
+}
+
+/// As much of what a probe found as is told.
+fn beginning(output: &str) -> &str {
+    &output[..output.floor_char_boundary(MOST_OUTPUT)]
 }
 
 fn purpose(kind: ProbeKind) -> Purpose {

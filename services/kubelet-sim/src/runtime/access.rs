@@ -62,6 +62,19 @@ pub enum Verdict {
     Warning(String),
     /// The handler ran and failed; the text is what a user sees in the event.
     Failure(String),
+    /// The command ended with another exit code than 0.
+    Exited(Exited),
+}
+
+/// How a command ended that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exited {
+    /// Not 0.
+    pub code: i32,
+    /// What it printed, complaints last.
+    pub output: String,
+    /// Its complaints.
+    pub stderr: String,
 }
 
 /// Runs handlers against containers.

@@ -13,7 +13,25 @@ pub struct RuntimeError {
     pub message: String,
 }
 
+/// What a failed pull may begin with, and what that means. Runtimes and kubelets have agreed on these words.
+pub const PULL_FAILURES: [(&str, &str); 2] = [
+    ("RegistryUnavailable", "the registry is unavailable"),
+    ("SignatureValidationFailed", "the signature validation failed"),
+];
+
 impl RuntimeError {
+    /// An image that could not be brought, in containerd's words; `why` may begin with one of [`PULL_FAILURES`].
+    pub(super) fn not_pulled(image: &str, why: &str) -> Self {
+        let failed = |why: &str| {
+            format!("failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: {why}")
+        };
+        match why {
+            "not found" => Self::not_found(failed(&format!("{image}: not found"))),
+            _ if PULL_FAILURES.iter().any(|(word, _)| why.starts_with(word)) => Self::unknown(why),
+            _ => Self::unknown(failed(why)),
+        }
+    }
+
     /// Any failure that has no better code.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self { code: Code::Unknown, message: message.into() }

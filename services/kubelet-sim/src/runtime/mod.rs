@@ -34,8 +34,8 @@ use futures::stream::BoxStream;
 
 use crate::cri;
 
-pub use access::{Handler, PodAccess, Purpose, Target, Verdict};
-pub use error::RuntimeError;
+pub use access::{Exited, Handler, PodAccess, Purpose, Target, Verdict};
+pub use error::{PULL_FAILURES, RuntimeError};
 pub use logs::{ContainerLogs, Lines, LogLine, LogOptions, LogStream};
 pub use streams::{Connection, Input, Output, PodStreams, SESSION_BUFFER, Session, Terminal};
 

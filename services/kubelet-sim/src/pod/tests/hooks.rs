@@ -34,6 +34,20 @@ async fn h2_a_post_start_hook_is_a_command_a_request_a_connection_or_a_sleep() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h3_a_command_that_failed_is_told_with_its_exit_code_and_what_it_printed() {
+    let cluster = Cluster::new().await;
+    cluster.create(&hooked("postStart", "{exec: {command: [sh, -c, 'echo here; cat /none; exit 3']}}"));
+    cluster.until_waiting("PostStartHookError").await;
+    let said = "cat: can't open '/none': No such file or directory\\n";
+    let expected = format!(
+        "failed - error: command 'sh -c echo here; cat /none; exit 3' exited with 3: {}, message: \"here\\n{said}\"",
+        said.replace("\\n", "\n")
+    );
+    let waiting = cluster.status().unwrap().container_statuses[0].state.waiting.clone().unwrap();
+    assert!(waiting.message.ends_with(&expected), "{}", waiting.message);
+}
+
+#[tokio::test(start_paused = true)]
 async fn h2_h3_a_pre_stop_hook_may_be_the_same_and_when_it_fails_stopping_goes_on() {
     for (handler, succeeds) in HANDLERS {
         let cluster = Cluster::new().await;

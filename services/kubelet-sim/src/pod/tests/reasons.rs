@@ -5,7 +5,7 @@ use super::*;
 /// A container, its settings, the reason, and the beginnings of message and event.
 type Row = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
 
-const WAITING: [Row; 13] = [
+const WAITING: [Row; 15] = [
     ("image: nginx", &[("sandbox-time", "1h")], "ContainerCreating", "", ""),
     ("image: 'Nginx'", &[], "InvalidImageName", "Failed to apply default image tag", "Warning InspectFailed"),
     (
@@ -38,10 +38,24 @@ const WAITING: [Row; 13] = [
     ),
     (
         "image: nginx",
-        &[("pull-error", "lookup registry: no such host")],
+        &[("pull-error", "RegistryUnavailable: lookup registry: no such host")],
         "RegistryUnavailable",
-        "image pull failed for nginx",
-        "Warning Failed",
+        "image pull failed for nginx because the registry is unavailable: lookup registry: no such host",
+        "Warning Failed: Error: RegistryUnavailable",
+    ),
+    (
+        "image: nginx",
+        &[("pull-error", "SignatureValidationFailed")],
+        "SignatureValidationFailed",
+        "image pull failed for nginx because the signature validation failed",
+        "Warning Failed: Failed to pull image \"nginx\": SignatureValidationFailed",
+    ),
+    (
+        "image: nginx",
+        &[("pull-error", "lookup registry: no such host")],
+        "ErrImagePull",
+        "failed to pull and unpack image \"docker.io/library/nginx:latest\": failed to resolve reference",
+        "Warning Failed: Failed to pull image \"nginx\": failed to pull and unpack image",
     ),
     (
         "image: nginx, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]",
@@ -75,7 +89,7 @@ const WAITING: [Row; 13] = [
         "image: nginx, lifecycle: {postStart: {exec: {command: [hi]}}}",
         &[("post-start-error", "refused")],
         "PostStartHookError",
-        "Exec lifecycle hook ([hi]) for Container",
+        "Exec lifecycle hook ([hi]) for Container \"web\" in Pod \"web_default(uid-",
         "Warning FailedPostStartHook",
     ),
     (

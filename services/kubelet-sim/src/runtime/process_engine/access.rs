@@ -9,7 +9,7 @@ use tonic::Code;
 use super::ProcessEngine;
 use crate::cri;
 use crate::runtime::{
-    Handler, Output, PodAccess, PodStreams, Purpose, Result, RuntimeError, Target, Terminal, Verdict, reach,
+    Exited, Handler, Output, PodAccess, PodStreams, Purpose, Result, RuntimeError, Target, Terminal, Verdict, reach,
 };
 
 /// How much of what a command prints is kept, as by Kubernetes for one run by a probe.
@@ -20,8 +20,6 @@ struct Ran {
     code: i32,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// Both, as they came.
-    combined: Vec<u8>,
 }
 
 #[async_trait]
@@ -42,9 +40,12 @@ impl PodAccess for ProcessEngine {
             let limit = limit.unwrap_or_default().as_secs();
             return Ok(Verdict::Failure(format!("command timed out: {:?} timed out after {limit}s", argv.join(" "))));
         };
-        let ran = ran?;
-        let output = String::from_utf8_lossy(&ran.combined).into_owned();
-        Ok(if ran.code == 0 { Verdict::Success } else { Verdict::Failure(output) })
+        let Ran { code, stdout, stderr } = ran?;
+        if code == 0 {
+            return Ok(Verdict::Success);
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Verdict::Exited(Exited { code, stderr: text(&stderr), output: text(&[stdout, stderr].concat()) }))
     }
 }
 
@@ -59,7 +60,7 @@ impl ProcessEngine {
             );
             return Err(RuntimeError { code: Code::DeadlineExceeded, message });
         };
-        let Ran { code, stdout, stderr, .. } = ran?;
+        let Ran { code, stdout, stderr } = ran?;
         Ok(cri::ExecSyncResponse { stdout, stderr, exit_code: code })
     }
 
@@ -67,17 +68,17 @@ impl ProcessEngine {
     async fn run_command(&self, container: &str, argv: Vec<String>) -> Result<Ran> {
         let terminal = Terminal { stdout: true, stderr: true, ..Terminal::default() };
         let mut session = self.exec(container, argv, terminal).await?;
-        let mut ran = Ran { code: 0, stdout: Vec::new(), stderr: Vec::new(), combined: Vec::new() };
+        let mut ran = Ran { code: 0, stdout: Vec::new(), stderr: Vec::new() };
         while let Some(output) = session.output.recv().await {
+            let room = OUTPUT_BYTES.saturating_sub(ran.stdout.len() + ran.stderr.len());
             let (kept, bytes) = match output {
                 Output::Stdout(bytes) => (&mut ran.stdout, bytes),
                 Output::Stderr(bytes) => (&mut ran.stderr, bytes),
                 Output::Exited(code) => return Ok(Ran { code, ..ran }),
             };
             // What is too much is read all the same, so that the command goes on.
-            if ran.combined.len() + bytes.len() <= OUTPUT_BYTES {
+            if bytes.len() <= room {
                 kept.extend_from_slice(&bytes);
-                ran.combined.extend_from_slice(&bytes);
             }
         }
         Err(RuntimeError::unknown(format!("container {container} has ended while a command ran in it")))

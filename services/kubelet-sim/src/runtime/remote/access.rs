@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::RemoteRuntime;
 use crate::cri;
-use crate::runtime::{Handler, PodAccess, Purpose, Result, RuntimeService, Target, Verdict, reach};
+use crate::runtime::{Exited, Handler, PodAccess, Purpose, Result, RuntimeService, Target, Verdict, reach};
 
 #[async_trait]
 impl PodAccess for RemoteRuntime {
@@ -34,8 +34,9 @@ impl RemoteRuntime {
         match self.exec_sync(request).await {
             Ok(answer) if answer.exit_code == 0 => Ok(Verdict::Success),
             Ok(answer) => {
-                let output = [answer.stdout, answer.stderr].concat();
-                Ok(Verdict::Failure(String::from_utf8_lossy(&output).into_owned()))
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let (stderr, output) = (text(&answer.stderr), text(&[answer.stdout, answer.stderr].concat()));
+                Ok(Verdict::Exited(Exited { code: answer.exit_code, output, stderr }))
             }
             Err(late) if is_late(&late) => {
                 let command = command.join(" ");

@@ -11,13 +11,17 @@ use super::inside::Program;
 use super::state::Container;
 use crate::cri;
 use crate::runtime::behaviour::{Outcome, Steps};
-use crate::runtime::{Handler, PodAccess, Purpose, Result, RuntimeError, Target, Verdict};
+use crate::runtime::{Exited, Handler, PodAccess, Purpose, Result, RuntimeError, Target, Verdict};
 
 /// What a container answers, and how long it takes.
+#[derive(Default)]
 pub(super) struct Answer {
     pub(super) after: Duration,
     pub(super) exit_code: i32,
+    /// All that is printed, complaints last.
     pub(super) output: String,
+    /// Its complaints.
+    pub(super) stderr: String,
 }
 
 /// What a probe finds by the container's age.
@@ -53,7 +57,12 @@ impl PodAccess for VirtualEngine {
                 return Ok(Verdict::Failure(too_late(handler, limit.unwrap_or_default())));
             }
         };
-        Ok(if answer.exit_code == 0 { Verdict::Success } else { Verdict::Failure(answer.output) })
+        let Answer { exit_code: code, output, stderr, .. } = answer;
+        Ok(match handler {
+            _ if code == 0 => Verdict::Success,
+            Handler::Exec(_) => Verdict::Exited(Exited { code, output, stderr }),
+            _ => Verdict::Failure(output),
+        })
     }
 
     async fn before_start(&self, container_id: &str) -> Result<()> {
@@ -74,8 +83,9 @@ impl VirtualEngine {
             .map_or(Duration::MAX, Duration::from_secs);
         tokio::select! {
             answer = self.command(&request.container_id, &request.cmd) => {
-                let Answer { exit_code, output, .. } = answer?;
-                Ok(cri::ExecSyncResponse { stdout: output.into_bytes(), stderr: Vec::new(), exit_code })
+                let Answer { exit_code, mut output, stderr, .. } = answer?;
+                output.truncate(output.len() - stderr.len());
+                Ok(cri::ExecSyncResponse { stdout: output.into_bytes(), stderr: stderr.into_bytes(), exit_code })
             }
             () = self.clock.sleep(limit) => {
                 let message = format!(
@@ -100,10 +110,10 @@ impl VirtualEngine {
             if asks_to_stop(argv) {
                 self.signal(id);
             }
-            return Ok(Answer { after: Duration::ZERO, exit_code: 0, output: String::new() });
+            return Ok(Answer::default());
         };
         let ran = self.perform(id, program, true).await?;
-        Ok(Answer { after: Duration::ZERO, exit_code: ran.exit_code, output: ran.out + &ran.err })
+        Ok(Answer { after: Duration::ZERO, exit_code: ran.exit_code, output: ran.out + &ran.err, stderr: ran.err })
     }
 
     /// A command inside asked the main process to stop.
@@ -132,9 +142,9 @@ impl VirtualEngine {
             match handler {
                 Handler::Exec(argv) => self.command(id, argv).await,
                 _ => Ok(Answer {
-                    after: Duration::ZERO,
                     exit_code: i32::from(refused.is_some()),
                     output: refused.unwrap_or_default(),
+                    ..Answer::default()
                 }),
             }
         };
@@ -147,11 +157,11 @@ impl VirtualEngine {
                     () = self.clock.sleep(time) => None,
                 };
                 self.clock.sleep_until(began + time).await;
-                done.unwrap_or(Answer { after: Duration::ZERO, exit_code: 0, output: String::new() })
+                done.unwrap_or_default()
             }
         };
         if let Some(error) = error {
-            (answer.exit_code, answer.output) = (1, error);
+            (answer.exit_code, answer.output, answer.stderr) = (1, error.clone(), error);
         }
         Ok(answer)
     }
@@ -159,7 +169,12 @@ impl VirtualEngine {
     /// A probe passes while the container is, by its age, in the state that the probe asks about.
     async fn probe(&self, id: &str, handler: &Handler, purpose: Purpose) -> Result<Answer> {
         let (health, takes, mut answer) = self.inside(id, |container, now| {
-            let health = health(container, purpose, now);
+            let health = match (handler, health(container, purpose, now)) {
+                // Who asks by gRPC tries to connect until its time is over.
+                (Handler::Grpc { .. }, Health::Down) => Health::Hangs,
+                (Handler::Grpc { address, .. }, _) if !container.listens(port_of(address)) => Health::Hangs,
+                (_, health) => health,
+            };
             (health, container.behaviour.probe_time, look(container, handler, health, now))
         })?;
         if health == Health::Hangs {
@@ -185,6 +200,7 @@ impl Container {
             after: behaviour.exec_time.unwrap_or(Duration::from_millis(1)),
             exit_code: behaviour.exec_exit_code.unwrap_or(0),
             output: behaviour.exec_output.clone(),
+            stderr: String::new(),
         })
     }
 }
@@ -235,14 +251,11 @@ fn look(container: &mut Container, handler: &Handler, health: Health, now: i64) 
         Handler::TcpSocket(address) => {
             (health != Health::Well || !container.listens(port_of(address))).then(|| refused(address))
         }
-        Handler::Grpc { address, .. } if !reachable || !container.listens(port_of(address)) => {
-            Some(format!("error: this server does not answer: {}", refused(address)))
-        }
         Handler::Grpc { .. } => {
             (health != Health::Well).then(|| "service unhealthy (responded with \"NOT_SERVING\")".to_owned())
         }
     };
-    Answer { after: Duration::ZERO, exit_code: i32::from(failure.is_some()), output: failure.unwrap_or_default() }
+    Answer { exit_code: i32::from(failure.is_some()), output: failure.unwrap_or_default(), ..Answer::default() }
 }
 
 /// Why a hook's request is not answered: nothing listens there.

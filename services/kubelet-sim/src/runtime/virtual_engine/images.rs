@@ -49,15 +49,7 @@ impl VirtualEngine {
         };
         self.clock.sleep_until(done).await;
         if let Some(error) = &behaviour.pull_error {
-            let failed = |why: &str| {
-                format!(
-                    "failed to pull and unpack image {canonical:?}: failed to resolve reference {canonical:?}: {why}"
-                )
-            };
-            return Err(match error.as_str() {
-                "not found" => RuntimeError::not_found(failed(&format!("{canonical}: not found"))),
-                why => RuntimeError::unknown(failed(why)),
-            });
+            return Err(RuntimeError::not_pulled(&canonical, error));
         }
         let mut state = self.state.lock();
         state.pulls.remove(&canonical);

@@ -157,7 +157,8 @@ async fn p3_removing_the_page_makes_the_readiness_probe_fail() {
     );
     it.exec(&id, argv(&["rm", page])).await;
     let missing = format!("cat: can't open '{page}': No such file or directory\n");
-    assert_eq!(it.probe(&id, &reads).await, Verdict::Failure(missing));
+    let Verdict::Exited(failed) = it.probe(&id, &reads).await else { panic!("it reads") };
+    assert_eq!((failed.code, failed.output, failed.stderr), (1, missing.clone(), missing));
     assert_eq!(it.probe(&id, &get("/")).await, Verdict::Failure("HTTP probe failed with statuscode: 403".to_owned()));
 }
 

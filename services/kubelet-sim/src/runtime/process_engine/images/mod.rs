@@ -161,13 +161,10 @@ impl ImageStore {
         let behaviour = self.behaviour(&spec, &annotations)?;
         let known = self.names.lock().get(&canonical).cloned();
         tokio::time::sleep(if known.is_some() { behaviour.resolve_time } else { behaviour.pull_time }).await;
-        let failed = |why: &str| {
-            format!("failed to pull and unpack image {canonical:?}: failed to resolve reference {canonical:?}: {why}")
-        };
         let source = match (&behaviour.pull_error, source(&name, &behaviour)) {
-            (Some(error), _) if error != "not found" => return Err(RuntimeError::unknown(failed(error))),
+            (Some(error), _) if error != "not found" => return Err(RuntimeError::not_pulled(&canonical, error)),
             (None, Some(source)) => source,
-            _ => return Err(RuntimeError::not_found(failed(&format!("{canonical}: not found")))),
+            _ => return Err(RuntimeError::not_pulled(&canonical, "not found")),
         };
         let _turn = self.making.lock().await;
         let (folder, busybox) = (self.folder.clone(), Arc::clone(&self.busybox));
