@@ -93,7 +93,7 @@ impl VirtualEngine {
                 Some(Step::Sleeps(time)) => self.sleep_inside(id, time).await,
                 // A loop that takes no time must leave some to others.
                 Some(Step::Again) => self.sleep_inside(id, Duration::from_millis(1)).await,
-                Some(Step::Stays) => self.sleep_inside(id, Duration::MAX).await,
+                Some(Step::Stays | Step::Reads) => self.sleep_inside(id, Duration::MAX).await,
             }
         }
     }

@@ -132,6 +132,9 @@ impl Shell {
 
     async fn command(&mut self, program: Program) -> Result<i32, Cut> {
         self.machine.go_on_with(program);
+        if self.terminal.stdin {
+            self.machine.open_input();
+        }
         loop {
             match self.engine.step(&self.container, &mut self.machine, false) {
                 None => return Err(Cut::Killed),
@@ -143,7 +146,36 @@ impl Shell {
                 Some(Step::Sleeps(time)) => self.pause(time).await?,
                 Some(Step::Again) => self.pause(Duration::from_millis(1)).await?,
                 Some(Step::Stays) => self.pause(Duration::MAX).await?,
+                Some(Step::Reads) => self.feed().await?,
             }
+        }
+    }
+
+    /// Gives the command what is typed next, or the end of it.
+    async fn feed(&mut self) -> Result<(), Cut> {
+        if self.terminal.tty {
+            match self.read_line().await? {
+                Typed::Line(line) => self.machine.give(&(line + "\n")),
+                Typed::Interrupt => return Err(Cut::Interrupt),
+                Typed::End => self.machine.close_input(),
+            }
+            return Ok(());
+        }
+        loop {
+            // A character may come in two parts.
+            let whole = match std::str::from_utf8(self.typed.make_contiguous()) {
+                Err(error) if error.error_len().is_none() && !self.closed => error.valid_up_to(),
+                _ => self.typed.len(),
+            };
+            if whole > 0 || self.closed {
+                let bytes: Vec<u8> = self.typed.drain(..whole).collect();
+                self.machine.give(&String::from_utf8_lossy(&bytes));
+                if self.closed {
+                    self.machine.close_input();
+                }
+                return Ok(());
+            }
+            self.more().await?;
         }
     }
 
@@ -212,13 +244,19 @@ impl Shell {
                 let end = line.is_empty();
                 return Ok(if end { Typed::End } else { Typed::Line(String::from_utf8_lossy(&line).into_owned()) });
             }
-            let (engine, container) = (Arc::clone(&self.engine), self.container.clone());
-            tokio::select! {
-                input = self.input.recv() => self.take(input),
-                () = engine.ended(&container) => return Err(Cut::Killed),
-                () = self.output.closed() => return Err(Cut::HungUp),
-            }
+            self.more().await?;
         }
+    }
+
+    /// Waits for something to be typed.
+    async fn more(&mut self) -> Result<(), Cut> {
+        let (engine, container) = (Arc::clone(&self.engine), self.container.clone());
+        tokio::select! {
+            input = self.input.recv() => self.take(input),
+            () = engine.ended(&container) => return Err(Cut::Killed),
+            () = self.output.closed() => return Err(Cut::HungUp),
+        }
+        Ok(())
     }
 
     /// Arrow keys and their like do nothing here.

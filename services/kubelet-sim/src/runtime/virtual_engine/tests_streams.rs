@@ -107,6 +107,58 @@ async fn commands_are_answered_as_a_small_container_would() {
     assert!(it.engine.exec("nobody", argv(&["true"]), PLAIN).await.unwrap_err().is_not_found());
 }
 
+#[tokio::test(start_paused = true)]
+async fn commands_read_what_is_sent_to_them() {
+    let it = Fixture::new(&[]).await;
+    let id = it.running("nginx", &[]).await;
+    let cases = [
+        (argv(&["cat"]), "b\na b\n"),
+        (argv(&["cat", "-"]), "b\na b\n"),
+        (argv(&["wc"]), "        2         3         6\n"),
+        (argv(&["wc", "-l"]), "2\n"),
+        (argv(&["head", "-n", "1"]), "b\n"),
+        (argv(&["tail", "-1"]), "a b\n"),
+        (argv(&["grep", "a"]), "a b\n"),
+        (argv(&["tee", "/tmp/copy"]), "b\na b\n"),
+        (sh("cat > /tmp/file; wc -l /tmp/file; cat"), "2 /tmp/file\n"),
+        (sh("echo $(cat); cat /tmp/copy"), "\nb\na b\n"),
+    ];
+    for (command, expected) in cases {
+        let mut session = self::send(&it, &id, &command, &["b\na", " b\n"]).await;
+        session.input.send(Input::CloseStdin).await.unwrap();
+        assert_eq!(rest(&mut session).await, (expected.to_owned(), Some(0)), "{command:?}");
+    }
+    let nothing = Terminal { stdin: false, ..PLAIN };
+    let mut session = it.engine.exec(&id, argv(&["cat"]), nothing).await.unwrap();
+    assert_eq!(rest(&mut session).await, (String::new(), Some(0)), "nobody types");
+}
+
+async fn send(it: &Fixture, id: &str, command: &[String], parts: &[&str]) -> Session {
+    let session = it.engine.exec(id, command.to_vec(), PLAIN).await.unwrap();
+    for part in parts {
+        session.input.send(Input::Stdin(bytes::Bytes::copy_from_slice(part.as_bytes()))).await.unwrap();
+    }
+    session
+}
+
+#[tokio::test(start_paused = true)]
+async fn cat_passes_on_what_it_reads_as_it_comes() {
+    let it = Fixture::new(&[]).await;
+    let id = it.running("nginx", &[]).await;
+    let mut session = send(&it, &id, &argv(&["cat"]), &["one\n"]).await;
+    assert_eq!(session.output.recv().await, Some(Output::Stdout("one\n".into())));
+    let (first, second) = "\u{e4}".as_bytes().split_at(1);
+    for part in [first, second] {
+        session.input.send(Input::Stdin(bytes::Bytes::copy_from_slice(part))).await.unwrap();
+    }
+    assert_eq!(session.output.recv().await, Some(Output::Stdout("\u{e4}".into())), "a character in two parts");
+    drop(session.input);
+
+    let mut session = it.engine.exec(&id, argv(&["cat"]), TTY).await.unwrap();
+    session.input.send(Input::Stdin("hi\r\u{4}".into())).await.unwrap();
+    assert_eq!(rest(&mut session).await, ("hi\r\nhi\r\n".to_owned(), Some(0)), "its echo, and what cat says");
+}
+
 /// I6
 #[tokio::test(start_paused = true)]
 async fn i6_touching_its_file_lets_an_init_container_succeed() {

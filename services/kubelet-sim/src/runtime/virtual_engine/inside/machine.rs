@@ -39,6 +39,8 @@ pub(in super::super) enum Step {
     Again,
     /// Waits for ever.
     Stays,
+    /// Waits for what somebody types.
+    Reads,
     /// Over, for good.
     Exited(i32),
 }
@@ -57,17 +59,41 @@ pub(in super::super) struct Machine {
     pub(super) status: i32,
     variables: BTreeMap<String, String>,
     directory: String,
+    input: Stdin,
+}
+
+/// What is there to be read where no file is named.
+#[derive(Clone, Debug, Default)]
+struct Stdin {
+    text: String,
+    /// More may come.
+    open: bool,
 }
 
 impl Machine {
     pub(in super::super) fn new(program: Arc<Program>, directory: &str) -> Self {
         let directory = if directory.is_empty() { "/".to_owned() } else { directory.to_owned() };
-        Self { program, at: 0, status: 0, variables: BTreeMap::new(), directory }
+        Self { program, at: 0, status: 0, variables: BTreeMap::new(), directory, input: Stdin::default() }
     }
 
     /// Begins another program where this one has ended, as somebody types line after line into one shell.
     pub(in super::super) fn go_on_with(&mut self, program: Program) {
         (self.program, self.at) = (Arc::new(program), 0);
+    }
+
+    /// From now on somebody types: what reads waits for that.
+    pub(in super::super) fn open_input(&mut self) {
+        self.input.open = true;
+    }
+
+    /// Somebody has typed this.
+    pub(in super::super) fn give(&mut self, text: &str) {
+        self.input.text.push_str(text);
+    }
+
+    /// Nobody types any more.
+    pub(in super::super) fn close_input(&mut self) {
+        self.input.open = false;
     }
 
     /// Whether this is as if the other had not gone on.
@@ -151,7 +177,22 @@ impl Machine {
             }
             _ => {}
         }
-        let ran = tools::run(&argv, &mut tools::Call { world, variables: &self.variables, directory: &self.directory });
+        let input = match tools::reads(&argv) {
+            None => String::new(),
+            Some(reading) if self.input.open => {
+                // The same step again, when there is more.
+                self.at -= 1;
+                let passes = reading == tools::Reading::Passes && command.redirects.is_empty();
+                if !passes || self.input.text.is_empty() {
+                    return Step::Reads;
+                }
+                let out = std::mem::take(&mut self.input.text);
+                return Step::Ran { out, err: String::new(), stops_main: false };
+            }
+            Some(_) => std::mem::take(&mut self.input.text),
+        };
+        let (variables, directory) = (&self.variables, &self.directory);
+        let ran = tools::run(&argv, &mut tools::Call { world, variables, directory, input: &input });
         self.redirected(command, ran, world)
     }
 
@@ -216,13 +257,13 @@ impl Machine {
 
     /// What a command prints, without the new lines at its end.
     fn substitute(&self, program: &Arc<Program>, world: &mut World<'_>) -> String {
-        let mut inner = Self { program: Arc::clone(program), at: 0, ..self.clone() };
+        let mut inner = Self { program: Arc::clone(program), at: 0, input: Stdin::default(), ..self.clone() };
         let mut text = String::new();
         for _ in 0..SUBSTITUTION_STEPS {
             match inner.step(world) {
                 Step::Ran { out, .. } => text.push_str(&out),
                 Step::Sleeps(_) | Step::Again => {}
-                Step::Stays | Step::Exited(_) => break,
+                Step::Stays | Step::Reads | Step::Exited(_) => break,
             }
         }
         text.truncate(text.trim_end_matches('\n').len());

@@ -118,7 +118,7 @@ impl Process {
                     }
                 }
                 Step::Sleeps(time) => self.place = Place::Next(at.saturating_add(super::super::state::nanos(time))),
-                Step::Stays => self.place = Place::Stays,
+                Step::Stays | Step::Reads => self.place = Place::Stays,
                 Step::Exited(code) => self.place = Place::Exited(at, code),
                 Step::Again => {
                     let next_change = changes.get(self.seen).map(|change| change.at);

@@ -9,10 +9,10 @@ use super::machine::World;
 use super::nothing_runs;
 use super::process::Surroundings;
 
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 40] = [
     ":", "[", "cat", "cd", "chmod", "chown", "cp", "date", "df", "echo", "env", "export", "false", "grep", "head",
     "hostname", "id", "kill", "killall", "ls", "mkdir", "mv", "pkill", "printenv", "printf", "ps", "pwd", "rm",
-    "rmdir", "seq", "sleep", "sync", "tail", "test", "touch", "true", "uname", "wc", "whoami",
+    "rmdir", "seq", "sleep", "sync", "tail", "tee", "test", "touch", "true", "uname", "wc", "whoami",
 ];
 
 /// Whether a program is imitated.
@@ -42,11 +42,47 @@ pub(super) struct Call<'a, 'w> {
     pub(super) world: &'a mut World<'w>,
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) directory: &'a str,
+    /// What is read where no file is named.
+    pub(super) input: &'a str,
+}
+
+/// How a program treats what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It reads to the end, then it answers.
+    All,
+    /// It passes on what it reads as it comes.
+    Passes,
+}
+
+/// Whether a program reads what is typed, and how.
+pub(super) fn reads(argv: &[String]) -> Option<Reading> {
+    let args: Vec<&str> = argv[1..].iter().map(String::as_str).collect();
+    let (name, files) = (base_name(&argv[0]), operands(&args));
+    let of_input = |files: &[&str]| files.is_empty() || files.contains(&"-");
+    match name {
+        "cat" if files.iter().all(|file| *file == "-") => Some(Reading::Passes),
+        "cat" | "wc" => of_input(&files).then_some(Reading::All),
+        "head" | "tail" => of_input(&ends_of(&args).1).then_some(Reading::All),
+        "grep" => files.split_first().is_some_and(|(_, files)| of_input(files)).then_some(Reading::All),
+        "tee" => Some(Reading::All),
+        _ => None,
+    }
+}
+
+/// Arguments that are no flags.
+fn operands<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    args.iter().copied().filter(|arg| !arg.starts_with('-') || *arg == "-").collect()
 }
 
 impl Call<'_, '_> {
     fn path(&self, path: &str) -> String {
         join(self.directory, path)
+    }
+
+    /// A file's text, or what was typed for `-`.
+    fn read(&self, path: &str) -> Result<String, &'static str> {
+        if path == "-" { Ok(self.input.to_owned()) } else { self.world.read(&self.path(path)) }
     }
 }
 
@@ -100,8 +136,7 @@ pub(super) fn sleep_time(args: &[String]) -> Result<Option<Duration>, Ran> {
 pub(super) fn run(argv: &[String], call: &mut Call<'_, '_>) -> Ran {
     let name = base_name(&argv[0]);
     let args: Vec<&str> = argv[1..].iter().map(String::as_str).collect();
-    // Arguments that are no flags.
-    let plain: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with('-') || *arg == "-").collect();
+    let plain = operands(&args);
     let flag =
         |letter: char| args.iter().any(|arg| arg.starts_with('-') && !arg.starts_with("--") && arg.contains(letter));
     let mut ran = Ran::default();
@@ -113,6 +148,7 @@ pub(super) fn run(argv: &[String], call: &mut Call<'_, '_>) -> Ran {
         "seq" => seq(&args, &mut ran),
         "cat" => cat(call, &plain, &mut ran),
         "head" | "tail" => ends(name, &args, call, &mut ran),
+        "tee" => tee(&plain, flag('a'), call, &mut ran),
         "wc" => wc(&plain, flag('l'), call, &mut ran),
         "grep" => grep(&plain, flag('q'), flag('v'), call, &mut ran),
         "ls" => ls(&plain, flag('l'), call, &mut ran),
@@ -211,8 +247,8 @@ fn seq(args: &[&str], ran: &mut Ran) {
 }
 
 fn cat(call: &Call<'_, '_>, paths: &[&str], ran: &mut Ran) {
-    for path in paths {
-        match call.world.read(&call.path(path)) {
+    for path in if paths.is_empty() { &["-"] } else { paths } {
+        match call.read(path) {
             Ok(text) => ran.out.push_str(&text),
             Err("Is a directory") => ran.failed("cat: read error: Is a directory"),
             Err(why) => ran.failed(&format!("cat: can't open '{path}': {why}")),
@@ -220,17 +256,24 @@ fn cat(call: &Call<'_, '_>, paths: &[&str], ran: &mut Ran) {
     }
 }
 
-fn ends(name: &str, args: &[&str], call: &Call<'_, '_>, ran: &mut Ran) {
+/// How many lines `head` and `tail` are asked for, and of which files.
+fn ends_of<'a>(args: &[&'a str]) -> (usize, Vec<&'a str>) {
     let mut wanted = 10;
     let mut paths = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.strip_prefix('-') {
+            Some("") => paths.push(*arg),
             Some("n") => wanted = args.next().and_then(|n| n.parse().ok()).unwrap_or(wanted),
             Some(number) => wanted = number.trim_start_matches('n').parse().unwrap_or(wanted),
             None => paths.push(*arg),
         }
     }
+    (wanted, paths)
+}
+
+fn ends(name: &str, args: &[&str], call: &Call<'_, '_>, ran: &mut Ran) {
+    let (wanted, paths) = ends_of(args);
     let mut all = Ran::default();
     cat(call, &paths, &mut all);
     let lines: Vec<&str> = all.out.split_inclusive('\n').collect();
@@ -239,13 +282,24 @@ fn ends(name: &str, args: &[&str], call: &Call<'_, '_>, ran: &mut Ran) {
     *ran = Ran { out: chosen.concat(), err: all.err.replace("cat:", &format!("{name}:")), ..all };
 }
 
-fn wc(paths: &[&str], lines: bool, call: &Call<'_, '_>, ran: &mut Ran) {
+fn tee(paths: &[&str], append: bool, call: &mut Call<'_, '_>, ran: &mut Ran) {
     for path in paths {
-        match call.world.read(&call.path(path)) {
-            Ok(text) if lines => ran.out.push_str(&format!("{} {path}\n", text.lines().count())),
+        let full = call.path(path);
+        if let Err(why) = call.world.files.write(&full, call.input, append) {
+            ran.failed(&format!("tee: {path}: {why}"));
+        }
+    }
+    ran.out = call.input.to_owned();
+}
+
+fn wc(paths: &[&str], lines: bool, call: &Call<'_, '_>, ran: &mut Ran) {
+    for path in if paths.is_empty() { &["-"] } else { paths } {
+        let name = if paths.is_empty() { String::new() } else { format!(" {path}") };
+        match call.read(path) {
+            Ok(text) if lines => ran.out.push_str(&format!("{}{name}\n", text.matches('\n').count())),
             Ok(text) => {
-                let words = text.split_whitespace().count();
-                ran.out.push_str(&format!("{:>9} {words:>9} {:>9} {path}\n", text.lines().count(), text.len()));
+                let (lines, words) = (text.matches('\n').count(), text.split_whitespace().count());
+                ran.out.push_str(&format!("{lines:>9} {words:>9} {:>9}{name}\n", text.len()));
             }
             Err(why) => ran.failed(&format!("wc: {path}: {why}")),
         }
