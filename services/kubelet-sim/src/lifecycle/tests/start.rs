@@ -129,7 +129,7 @@ fn pods_that_ran_before_the_kubelet_did_are_taken_up_as_they_are() {
 #[test]
 fn what_the_runtime_has_lost_is_started_again_and_counts_as_a_restart() {
     let before = World::running(ONE);
-    let mut lost = World::of(before.pod.clone());
+    let mut lost = World::of(before.pod);
     lost.step();
     let status = lost.status("web");
     let ended = status.last_state.terminated.clone().unwrap();
