@@ -10,6 +10,7 @@ use api::rpc::{
 };
 use api::{Error, Resource};
 use std::marker::PhantomData;
+use telemetry::RequestDetail;
 use telemetry::span::client::CallTrace;
 
 /// The objects of kind `K`, in one namespace or in all. Cheap to clone.
@@ -21,12 +22,13 @@ pub struct Api<K> {
     client: Client,
     namespace: String,
     traced: bool,
+    restarts: bool,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K> Clone for Api<K> {
     fn clone(&self) -> Self {
-        Api { client: self.client.clone(), namespace: self.namespace.clone(), traced: self.traced, kind: PhantomData }
+        Api { client: self.client.clone(), namespace: self.namespace.clone(), kind: PhantomData, ..*self }
     }
 }
 
@@ -45,23 +47,29 @@ impl<K: Resource> Api<K> {
     /// Cluster-wide kinds, or all namespaces of a namespaced kind. Of a namespaced kind, only `list`, `watch`, `create` and `update` work
     /// then: the latter two take the namespace from the object.
     pub fn all(client: Client) -> Self {
-        Api { client, namespace: String::new(), traced: true, kind: PhantomData }
+        Api { client, namespace: String::new(), traced: true, restarts: false, kind: PhantomData }
     }
 
     /// One namespace. For a cluster-wide kind the namespace is ignored.
     pub fn namespaced(client: Client, namespace: &str) -> Self {
         let namespace = if K::INFO.namespaced { namespace.to_owned() } else { String::new() };
-        Api { client, namespace, traced: true, kind: PhantomData }
+        Api { client, namespace, traced: true, restarts: false, kind: PhantomData }
     }
 
     /// The same in another namespace.
     pub fn within(&self, namespace: &str) -> Self {
-        Api { traced: self.traced, ..Api::namespaced(self.client.clone(), namespace) }
+        Api { traced: self.traced, restarts: self.restarts, ..Api::namespaced(self.client.clone(), namespace) }
     }
 
     /// The same without spans, and without the server's: for heartbeats, leases, events, and whatever an informer reads.
     pub fn untraced(mut self) -> Self {
         self.traced = false;
+        self
+    }
+
+    /// The same for writes that may belong to the restart of a container: a kubelet's, of a pod's status.
+    pub fn in_restart(mut self, restarts: bool) -> Self {
+        self.restarts = restarts;
         self
     }
 
@@ -209,7 +217,7 @@ impl<K: Resource> Api<K> {
     fn call_in(&self, namespace: &str, method: &'static str, name: &str, removes: bool) -> Call {
         let trace = self.traced.then(|| CallTrace {
             step: None,
-            detail: self.client.detail(removes),
+            detail: RequestDetail { restarts: self.restarts, ..self.client.detail(removes) },
             object: (K::INFO.kind, namespace.to_owned(), name.to_owned()),
             attempt: 0,
         });

@@ -92,7 +92,7 @@ impl Client {
 
     /// What decides the step of a call beyond its method.
     pub(crate) fn detail(&self, removes: bool) -> RequestDetail {
-        RequestDetail { removes, from_kubelet: self.role == Role::Kubelet }
+        RequestDetail { removes, from_kubelet: self.role == Role::Kubelet, restarts: false }
     }
 
     /// The error that a status of this server stands for.

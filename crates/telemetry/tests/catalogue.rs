@@ -10,7 +10,7 @@ use traceplane_telemetry as telemetry;
 use tracing::Span;
 
 fn call(path: &str) -> Span {
-    let detail = RequestDetail { from_kubelet: path.ends_with("UpdateStatus"), removes: false };
+    let detail = RequestDetail { from_kubelet: path.ends_with("UpdateStatus"), ..RequestDetail::default() };
     outgoing(path, &CallTrace { detail, ..CallTrace::default() }).span().clone()
 }
 

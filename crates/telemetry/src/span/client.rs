@@ -21,7 +21,9 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::server::Protocol;
-use super::{ObjectRef, Side, SpanExt, Untraced, child_call, is_recording, untraced, with_parent, work_begins};
+use super::{
+    ObjectRef, Side, SpanExt, Untraced, child_call, is_recording, journey, untraced, with_parent, work_begins,
+};
 use crate::step::step_of_rpc;
 use crate::{RequestDetail, Step, TraceContext, attr};
 
@@ -43,6 +45,7 @@ pub struct CallTrace {
 pub struct Outgoing {
     span: Span,
     header: Header,
+    restarts: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub fn outgoing(path: &str, hints: &CallTrace) -> Outgoing {
             with_parent(path.trim_start_matches('/'), Some("client"), opentelemetry::Context::new())
         }
         (false, true, _) if !current.is_sampled() => {
-            return Outgoing { span: Span::none(), header: Header::Context(current) };
+            return Outgoing { span: Span::none(), header: Header::Context(current), restarts: false };
         }
         _ => return Outgoing::untraced(),
     };
@@ -74,13 +77,13 @@ pub fn outgoing(path: &str, hints: &CallTrace) -> Outgoing {
         TraceContext::NONE => Header::Context(current),
         context => Header::Context(context),
     };
-    Outgoing { span, header }
+    Outgoing { span, header, restarts: hints.detail.restarts }
 }
 
 impl Outgoing {
     /// A call that makes no span here and asks for none there.
     pub fn untraced() -> Self {
-        Self { span: Span::none(), header: Header::Off }
+        Self { span: Span::none(), header: Header::Off, restarts: false }
     }
 
     /// The call's span: instrument the call with it, and record its [`SpanExt::outcome`].
@@ -93,6 +96,9 @@ impl Outgoing {
         match &self.header {
             Header::Off => untraced::mark(headers),
             Header::Context(context) => context.inject(headers),
+        }
+        if self.restarts {
+            journey::mark_restart(headers);
         }
     }
 

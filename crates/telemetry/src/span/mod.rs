@@ -14,6 +14,7 @@
 
 pub mod client;
 mod idle;
+pub mod journey;
 pub mod pod_worker;
 pub mod reconcile;
 pub mod runtime;

@@ -132,4 +132,6 @@ catalogue! {
     PodRestart7(u32): "pod.restart.7", "kubelet", "postStart hook", "container i: postStart hook returned";
     PodRestart8(u32): "pod.restart.8", "kubelet", "startup probe", "container i: startup probe passed";
     PodRestart9(u32): "pod.restart.9", "kubelet", "readiness probe", "container i: readiness passed";
+    PodRestart10a: "pod.restart.10a", "kubelet", "traceplane.v1.Pods/UpdateStatus", "status sent: how the container ended, that it waits, runs, is ready again";
+    PodRestart10b: "pod.restart.10b", "apiserver to etcd", "etcd txn", "status committed: the same";
 }

@@ -66,6 +66,8 @@ impl Step {
             Self::PodRestart6(_) => &[Self::PodRestart2, Self::PodRestart3, Self::PodRestart4(0), Self::PodRestart5(0)],
             Self::PodRestart7(_) | Self::PodRestart8(_) => &[Self::PodRestart6(0)],
             Self::PodRestart9(_) => &[Self::PodRestart6(0), Self::PodRestart8(0)],
+            Self::PodRestart10a => &[Self::PodRestart3],
+            Self::PodRestart10b => &[Self::PodRestart10a],
         }
     }
 }

@@ -12,6 +12,8 @@ pub struct RequestDetail {
     pub removes: bool,
     /// Sent by a kubelet: only its status writes report a pod's progress; a scheduler's or controller's do not.
     pub from_kubelet: bool,
+    /// A kubelet's status write that tells of the restart of a container, not of the pod's creation.
+    pub restarts: bool,
 }
 
 /// The step of each stage of a request in the apiserver; `None` where the stage is no step.
@@ -60,6 +62,9 @@ impl ApiSteps {
                 answer: Some(Step::PodCreate2f),
             },
             ("pods", "create", "binding") => commit(Step::PodCreate4a),
+            ("pods", "update" | "patch", "status") if detail.from_kubelet && detail.restarts => {
+                commit(Step::PodRestart10b)
+            }
             ("pods", "update" | "patch", "status") if detail.from_kubelet => commit(Step::PodCreate6b),
             ("pods", "delete", "") if detail.removes => commit(Step::PodDelete9b),
             ("pods", "delete", "") => Self { answer: Some(Step::PodDelete3), ..commit(Step::PodDelete2) },
@@ -85,6 +90,7 @@ pub fn client_step(resource: &str, verb: &str, subresource: &str, detail: Reques
     match (resource, verb, subresource) {
         ("pods", "create", "") => Some(Step::PodCreate1),
         ("pods", "create", "binding") => Some(Step::PodCreate3e),
+        ("pods", "update" | "patch", "status") if detail.from_kubelet && detail.restarts => Some(Step::PodRestart10a),
         ("pods", "update" | "patch", "status") if detail.from_kubelet => Some(Step::PodCreate6a),
         ("pods", "delete", "") if !detail.from_kubelet => Some(Step::PodDelete1),
         (WORKLOADS!(), "create" | "update" | "patch", "") => Some(Step::WorkloadApply1),
@@ -135,9 +141,11 @@ use WORKLOADS;
 mod tests {
     use super::*;
 
-    const PLAIN: RequestDetail = RequestDetail { removes: false, from_kubelet: false };
-    const KUBELET: RequestDetail = RequestDetail { removes: false, from_kubelet: true };
-    const REMOVES: RequestDetail = RequestDetail { removes: true, from_kubelet: true };
+    const PLAIN: RequestDetail = RequestDetail { removes: false, from_kubelet: false, restarts: false };
+    const KUBELET: RequestDetail = RequestDetail { from_kubelet: true, ..PLAIN };
+    const REMOVES: RequestDetail = RequestDetail { removes: true, ..KUBELET };
+    const RESTARTS: RequestDetail = RequestDetail { restarts: true, ..KUBELET };
+    const PRETENDS: RequestDetail = RequestDetail { from_kubelet: false, ..RESTARTS };
 
     #[test]
     fn each_request_commits_the_step_that_the_contract_names() {
@@ -145,6 +153,9 @@ mod tests {
             ("pods", "create", "", PLAIN, Some(Step::PodCreate1), Some(Step::PodCreate2e)),
             ("pods", "create", "binding", PLAIN, Some(Step::PodCreate3e), Some(Step::PodCreate4a)),
             ("pods", "patch", "status", KUBELET, Some(Step::PodCreate6a), Some(Step::PodCreate6b)),
+            ("pods", "update", "status", RESTARTS, Some(Step::PodRestart10a), Some(Step::PodRestart10b)),
+            ("pods", "update", "status", PRETENDS, None, None),
+            ("pods", "create", "", RESTARTS, Some(Step::PodCreate1), Some(Step::PodCreate2e)),
             ("pods", "patch", "status", PLAIN, None, None),
             ("pods", "delete", "", PLAIN, Some(Step::PodDelete1), Some(Step::PodDelete2)),
             ("pods", "delete", "", REMOVES, None, Some(Step::PodDelete9b)),

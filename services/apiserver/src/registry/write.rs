@@ -84,9 +84,10 @@ impl<K: Resource> Registry<K> {
                     self.strategy().release(reservation).await;
                     return Ok(Some(Settled::written(&raw, current.object.revision)));
                 }
-                // What a kubelet reports of a pod's end is no step of its creation.
+                // What a kubelet reports of a pod's end is no step of its creation, nor of a restart.
                 let ends = object.metadata().deletion_timestamp.is_some();
-                let step = ctx.steps.commit.filter(|step| !(ends && *step == Step::PodCreate6b));
+                let of_life = |step: &Step| matches!(step, Step::PodCreate6b | Step::PodRestart10b);
+                let step = ctx.steps.commit.filter(|step| !(ends && of_life(step)));
                 self.replace(step, current, raw, reservation).await
             }
             Ok(Decision::Remove(last)) if dry_run => {
@@ -128,7 +129,7 @@ impl<K: Resource> Registry<K> {
 
     async fn remove(&self, ctx: &RequestContext, current: &mut Current, last: &K) -> Result<Option<Settled<K>>, Error> {
         let (key, expected) = (current.object.key.clone(), current.object.revision);
-        let detail = RequestDetail { removes: true, from_kubelet: ctx.from_kubelet };
+        let detail = RequestDetail { removes: true, from_kubelet: ctx.from_kubelet, restarts: false };
         // Whichever request removes an object, the removal is the step that it is for a delete.
         let steps = ApiSteps::for_request(K::INFO.plural, "delete", "", detail);
         match self.store().delete(&key, expected, &write_context(steps.commit)).await {

@@ -107,9 +107,10 @@ impl RequestInfo {
         }
     }
 
-    /// The steps that the call performs for this user. Whether a delete removes at once only the registry finds out.
-    pub fn steps(&self, user: &UserInfo) -> ApiSteps {
-        let detail = RequestDetail { removes: false, from_kubelet: is_kubelet(user) };
+    /// The steps that the call performs for this user; `restarts`: it says that it belongs to the restart of a container. Whether a delete
+    /// removes at once only the registry finds out.
+    pub fn steps(&self, user: &UserInfo, restarts: bool) -> ApiSteps {
+        let detail = RequestDetail { removes: false, from_kubelet: is_kubelet(user), restarts };
         ApiSteps::for_request(self.kind.plural, self.method.verb(), self.subresource, detail)
     }
 }

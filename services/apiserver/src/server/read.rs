@@ -36,7 +36,7 @@ pub(super) async fn read(request: Request, next: Next) -> Response {
         Err(error) => return Refusal::new(&parts.extensions, error).into_response(),
     };
     let user: Arc<UserInfo> = parts.extensions.remove().expect("a call gets past authentication only with a user");
-    let steps = info.steps(&user);
+    let steps = info.steps(&user, telemetry::span::journey::is_restart(&parts.headers));
     if let Some(Authentication(span)) = parts.extensions.remove() {
         span.step(steps.authenticate);
     }

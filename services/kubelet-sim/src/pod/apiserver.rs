@@ -51,13 +51,14 @@ impl ApiServer {
 
 #[async_trait]
 impl PodApi for ApiServer {
-    async fn write_status(&self, pod: &Pod) -> Result<Pod, api::Error> {
+    async fn write_status(&self, pod: &Pod, restarts: bool) -> Result<Pod, api::Error> {
         if let Some(static_pods) = self.of_file(pod) {
             static_pods.report(pod);
             return Ok(pod.clone());
         }
         // A whole pod in a future is large, and there is one such future per worker.
-        Box::pin(self.pods.within(&pod.metadata.namespace).update_status(pod)).await
+        let pods = self.pods.within(&pod.metadata.namespace).in_restart(restarts);
+        Box::pin(pods.update_status(pod)).await
     }
 
     async fn get(&self, namespace: &str, name: &str) -> Result<Pod, api::Error> {

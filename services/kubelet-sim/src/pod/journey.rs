@@ -36,6 +36,8 @@ pub(super) struct Journey {
     created: TraceContext,
     /// The pod had arrived where it was going when the last run ended.
     settled: bool,
+    /// The run belongs to the restart of a container.
+    restart: bool,
 }
 
 impl Journey {
@@ -50,6 +52,7 @@ impl Journey {
             context: TraceContext::NONE,
             created: TraceContext::NONE,
             settled: false,
+            restart: false,
         }
     }
 
@@ -120,14 +123,19 @@ impl Journey {
         if causes.is_empty() {
             if self.settled && self.context.is_valid() {
                 let created = self.created(pod);
-                let span = match trouble() {
+                let trouble = trouble();
+                self.restart = trouble.is_some();
+                let span = match trouble {
                     Some(trouble) => restart_run(&container_failed(&created, &object, &traced(&trouble), now)),
                     None => self_started_span(SYNC_POD, &created),
                 };
                 span.object(&object);
                 return span;
             }
+            // The way goes on that an earlier run began.
             causes = Causes::from(Cause::from_context(self.context.clone()));
+        } else {
+            self.restart = false;
         }
         let steps = match (self.ending, self.fresh) {
             (true, _) => RunSteps { watch: Some(Step::PodDelete4), ..RunSteps::default() },
@@ -155,6 +163,11 @@ impl Journey {
         if self.run.take().is_some() {
             self.settled = settled;
         }
+    }
+
+    /// Whether what is under way is the restart of a container.
+    pub(super) fn is_restart(&self) -> bool {
+        self.restart
     }
 
     /// The trace that the pod is in, for what outlives a run.

@@ -62,8 +62,8 @@ const READ_NODE_TRIES: u32 = 8;
 /// What pod workers need of the apiserver.
 #[async_trait]
 pub trait PodApi: Send + Sync + 'static {
-    /// Writes the status of a pod, on top of the version that the pod says it is.
-    async fn write_status(&self, pod: &Pod) -> Result<Pod, api::Error>;
+    /// Writes the status of a pod, on top of the version that the pod says it is. `restarts`: because a container is restarted.
+    async fn write_status(&self, pod: &Pod, restarts: bool) -> Result<Pod, api::Error>;
     /// The newest version of a pod.
     async fn get(&self, namespace: &str, name: &str) -> Result<Pod, api::Error>;
     /// Deletes this very pod (its uid) with grace 0.

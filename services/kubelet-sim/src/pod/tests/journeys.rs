@@ -108,12 +108,18 @@ async fn a_restart_is_a_journey_from_the_failed_probe_or_the_end_of_its_back_off
         }
     };
     recorder.clear();
+    cluster.api.writes.lock().clear();
     cluster.until("restarted", restarts(1)).await;
     sleep(Duration::from_millis(100)).await;
     let root = recorder.only("container failed");
     let journey = ["1", "3", "4[1]", "5[1]", "6[1]", "7[1]", "9[1]"].map(|id| format!("pod.restart.{id}"));
     assert_eq!(steps(&recorder, &root.context), BTreeSet::from(journey), "{recorder}");
     assert_eq!(root.links[0].trace_id(), writer(1).trace_id());
+    let writes: Vec<_> = cluster.api.writes.lock().iter().map(|(what, by)| (*what, by.trace_id())).collect();
+    assert!(
+        !writes.is_empty() && writes.iter().all(|w| *w == ("status of a restart", root.context.trace_id())),
+        "{writes:?}"
+    );
     assert_eq!(in_trace(&recorder, &root.context).len(), recorder.spans().len(), "and nothing beside it\n{recorder}");
 
     recorder.clear();

@@ -89,14 +89,15 @@ impl Apiserver {
 
 #[async_trait]
 impl PodApi for Apiserver {
-    async fn write_status(&self, pod: &Pod) -> Result<Pod, api::Error> {
+    async fn write_status(&self, pod: &Pod, restarts: bool) -> Result<Pod, api::Error> {
         sleep(Duration::from_millis(1)).await;
         self.available()?;
         let stored = self.get(&pod.metadata.namespace, &pod.metadata.name).await?;
         if stored.metadata.resource_version != pod.metadata.resource_version {
             return Err(api::Error::modified("", "pods", &pod.metadata.name));
         }
-        self.writes.lock().push(("status", TraceContext::current()));
+        let what = if restarts { "status of a restart" } else { "status" };
+        self.writes.lock().push((what, TraceContext::current()));
         let ready = api::pod_conditions::is_true(&pod.status, api::pod_conditions::READY);
         self.statuses.lock().push(format!("{}{}", pod.status.phase, if ready { " ready" } else { "" }));
         Ok(self.put(Pod { status: pod.status.clone(), ..stored }))

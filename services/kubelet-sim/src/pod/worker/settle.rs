@@ -148,9 +148,10 @@ impl Worker {
         let Turn::Write(pod) = self.reporting.turn(self.on_its_way(), now) else { return };
         let run = self.begin_run();
         self.reporting.begin();
-        let context = Arc::clone(&self.context);
+        let (context, restarts) = (Arc::clone(&self.context), self.journey.is_restart());
         let write = async move {
-            let answer = context.api.write_status(&paced::real(&context.clock, Arc::clone(&pod))).await;
+            let real = paced::real(&context.clock, Arc::clone(&pod));
+            let answer = context.api.write_status(&real, restarts).await;
             End::Status(pod, answer.map(Arc::new))
         };
         self.under_way.push(write.instrument(run).boxed());
