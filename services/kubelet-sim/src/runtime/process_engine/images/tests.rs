@@ -231,7 +231,7 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         match look() {
             Some(found) => return found,
             None if Instant::now() > deadline => panic!("not within a minute: {what}"),
-            None => std::thread::yield_now(),
+            None => std::thread::sleep(Duration::from_millis(5)),
         }
     }
 }
