@@ -23,6 +23,15 @@ pub enum Action {
         /// 0 for the first.
         attempt: u32,
     },
+    /// Run the postStart hook of a container that another process of the kubelet has started.
+    PostStart {
+        /// Its name.
+        container: String,
+        /// Its id.
+        id: String,
+        /// 0 for the first.
+        attempt: u32,
+    },
     /// Run the preStop hook.
     PreStop {
         /// Its name.

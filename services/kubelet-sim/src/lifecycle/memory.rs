@@ -10,9 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Failure, Work};
 use super::after;
+use super::critical::is_static;
 use super::observed::Observed;
 use super::probes::ProbeMemory;
 use super::restart::CrashBackoff;
+use super::slot::{init_slots, main_slots};
 
 /// A pod as the kubelet remembers it.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +110,8 @@ pub(super) struct ContainerMemory {
     pub(super) retry_at: Option<Timestamp>,
     /// Until when a failed pull shows its own reason.
     pub(super) pull_error_until: Option<Timestamp>,
+    /// The container that runs, but of whose postStart hook nobody knows whether it has returned.
+    pub(super) owes_hook: Option<String>,
     pub(super) crashes: Option<CrashBackoff>,
     pub(super) pulls: Option<CrashBackoff>,
     /// The attempt that waits in a crash loop.
@@ -186,8 +190,30 @@ impl Memory {
                 probes.adopt(&container.id, status.started.unwrap_or(false), status.ready);
             }
         }
+        memory.take_up_hooks(pod, observed);
         memory.heed(pod, now);
         memory
+    }
+
+    /// A container is reported to run when its postStart hook has returned. One that runs and was not reported has had its hook perhaps: it
+    /// is run once more, so that it is delivered at least once (SCENARIOS H4). A pod from a file has no reports that survive the kubelet.
+    fn take_up_hooks(&mut self, pod: &Pod, observed: &Observed) {
+        if is_static(pod) {
+            return;
+        }
+        let reported = |id: &str| {
+            let mut statuses = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+            statuses.any(|status| status.state.running.is_some() && status.container_id.rsplit("//").next() == Some(id))
+        };
+        for slot in init_slots(&pod.spec).chain(main_slots(&pod.spec)) {
+            let has_hook = slot.lifecycle().is_some_and(|lifecycle| lifecycle.post_start.is_some());
+            let Some(running) = observed.current(&slot.spec.name).filter(|container| container.is_running()) else {
+                continue;
+            };
+            if has_hook && !reported(&running.id) {
+                self.container_mut(&slot.spec.name).owes_hook = Some(running.id.clone());
+            }
+        }
     }
 
     /// Takes note of what a new version of the pod says about its end: a deletion, or a shorter grace period.

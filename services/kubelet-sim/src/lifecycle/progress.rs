@@ -45,6 +45,10 @@ impl Memory {
                 memory.back_off_told = None;
                 Work::Start(container.clone())
             }
+            Action::PostStart { container, .. } => {
+                self.container_mut(container).owes_hook = None;
+                Work::Start(container.clone())
+            }
             Action::PreStop { container, id, .. } => {
                 self.set_stage(container, id, Stage::Hook);
                 Work::PreStop(id.clone())

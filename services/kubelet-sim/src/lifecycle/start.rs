@@ -118,6 +118,11 @@ fn start(input: &Input<'_>, step: &mut Step, slot: &Slot<'_>) -> bool {
     }
     let go = Action::Start { container: name.clone(), attempt: next_attempt(input, name) };
     match observed.current(name).map(|container| (&container.state, container)) {
+        Some((State::Running(_), container)) if known.owes_hook.as_ref() == Some(&container.id) => {
+            let (container, id, attempt) = (name.clone(), container.id.clone(), container.attempt);
+            step.actions.push(Action::PostStart { container, id, attempt });
+            return true;
+        }
         Some((State::Running(_), _)) => return false,
         Some((State::Exited { code, .. }, _)) if !slot.restarts(&input.pod.spec, *code) => return false,
         Some((State::Exited { finished_at, .. }, container)) if !container.has_other_image(slot.spec) => {

@@ -25,8 +25,11 @@ pub(super) fn is_seen(action: &Action, result: &Ended, observed: &Observed) -> b
         }
         Action::RemoveSandboxes(ids) => !observed.sandboxes.iter().any(|sandbox| ids.contains(&sandbox.id)),
         Action::RemoveContainer(id) => !observed.containers.iter().any(|container| container.id == *id),
-        Action::MountVolumes | Action::PreStop { .. } | Action::DeletePod | Action::Terminate(_) | Action::Note(_) => {
-            true
-        }
+        Action::MountVolumes
+        | Action::PostStart { .. }
+        | Action::PreStop { .. }
+        | Action::DeletePod
+        | Action::Terminate(_)
+        | Action::Note(_) => true,
     }
 }

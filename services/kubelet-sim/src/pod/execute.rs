@@ -36,6 +36,7 @@ impl Executor<'_> {
             Action::RunSandbox { attempt } => (self.run_sandbox(*attempt), None),
             Action::MountVolumes => (self.mount_volumes(), None),
             Action::Start { container, attempt } => self.start(container, *attempt),
+            Action::PostStart { container, id, attempt } => (self.post_start(container, id, *attempt), None),
             Action::PreStop { container, id, .. } => (self.pre_stop(container, id), None),
             Action::Stop { container, id, timeout, extended } => (self.stop(container, id, *timeout, *extended), None),
             Action::StopSandboxes(ids) => (self.clean_up(ids, false), None),
@@ -87,11 +88,10 @@ impl Executor<'_> {
         .boxed()
     }
 
-    fn start(&self, name: &str, attempt: u32) -> (BoxFuture<'static, Ended>, Option<Span>) {
-        let Some(slot) = slot_of(&self.pod.spec, name) else { return (gone(), None) };
-        let Some(sandbox) = self.observed.sandbox() else { return (gone(), None) };
+    fn launch(&self, name: &str, attempt: u32) -> Option<Launch> {
+        let sandbox = self.observed.sandbox()?;
         let pod_ip = if self.pod.spec.host_network { &self.context.facts.host_ip } else { &sandbox.ip };
-        let launch = Launch {
+        Some(Launch {
             context: Arc::clone(self.context),
             pod: Arc::clone(self.pod),
             container: name.to_owned(),
@@ -99,7 +99,18 @@ impl Executor<'_> {
             sandbox: sandbox.id.clone(),
             sandbox_attempt: sandbox.attempt,
             pod_ip: pod_ip.clone(),
-        };
+        })
+    }
+
+    fn post_start(&self, name: &str, id: &str, attempt: u32) -> BoxFuture<'static, Ended> {
+        let Some(launch) = self.launch(name, attempt) else { return gone() };
+        let id = id.to_owned();
+        async move { launch.hook(&id).await }.boxed()
+    }
+
+    fn start(&self, name: &str, attempt: u32) -> (BoxFuture<'static, Ended>, Option<Span>) {
+        let Some(slot) = slot_of(&self.pod.spec, name) else { return (gone(), None) };
+        let Some(launch) = self.launch(name, attempt) else { return (gone(), None) };
         // An init container's step lasts until it has exited.
         let span = match slot.role {
             Role::Main | Role::Sidecar if attempt > 0 => {

@@ -42,6 +42,12 @@ impl Launch {
         result
     }
 
+    /// Runs only the postStart hook of the container with this id, which runs already.
+    pub(super) async fn hook(&self, id: &str) -> Result<(), Failure> {
+        let Some(slot) = slot_of(&self.pod.spec, &self.container) else { return Ok(()) };
+        self.post_start(&slot, id).await
+    }
+
     async fn launch(&self, slot: &Slot<'_>) -> Result<(), Failure> {
         let image = self.image(slot).await?;
         let id = self.create(slot, &image).await?;

@@ -247,6 +247,7 @@ fn describe(action: &Action) -> String {
         Action::RunSandbox { attempt } => format!("sandbox {attempt}"),
         Action::MountVolumes => "volumes".to_owned(),
         Action::Start { container, attempt } => format!("start {container}#{attempt}"),
+        Action::PostStart { container, .. } => format!("postStart {container}"),
         Action::PreStop { container, .. } => format!("preStop {container}"),
         Action::Stop { container, timeout, extended, .. } => {
             let extra = if *extended { " extended" } else { "" };

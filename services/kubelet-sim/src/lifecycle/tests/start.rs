@@ -127,6 +127,36 @@ fn pods_that_ran_before_the_kubelet_did_are_taken_up_as_they_are() {
 }
 
 #[test]
+fn h4_a_hook_of_which_nobody_knows_whether_it_returned_runs_once_more() {
+    let hooked =
+        "containers: [{name: web, image: x, lifecycle: {postStart: {sleep: {seconds: 1}}}}, {name: log, image: x}]";
+    let taken_up = |before: &World| {
+        let mut after = World::of(before.pod.clone());
+        after.observed = before.observed.clone();
+        after.memory = Memory::adopt(&after.pod, &after.observed, after.now);
+        after
+    };
+    let mut before = World::new(hooked);
+    before.step();
+    before.done();
+    before.done();
+    before.create("web", 0, State::Running(before.now));
+    before.step();
+    let mut after = taken_up(&before);
+    assert_eq!(after.step(), ["postStart web"]);
+    assert_eq!(after.state("web"), "Waiting:ContainerCreating", "as before the kubelet was killed");
+    assert_eq!(after.done(), ["start log#0"], "and only then the next one");
+    after.done();
+    assert_eq!((after.state("web").as_str(), after.status("web").restart_count), ("Running", 0));
+    assert_eq!(taken_up(&after).step(), [""; 0], "what was reported to run has had its hook");
+
+    let mut failed = taken_up(&before);
+    failed.step();
+    let told = failed.fail(FailureKind::Container, "PostStartHookError", "no");
+    assert!(told.contains(&"stop web 30s".to_owned()), "{told:?}");
+}
+
+#[test]
 fn what_the_runtime_has_lost_is_started_again_and_counts_as_a_restart() {
     let before = World::running(ONE);
     let mut lost = World::of(before.pod);
